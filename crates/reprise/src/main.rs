@@ -1,0 +1,2 @@
+//! reprise
+fn main() {}
