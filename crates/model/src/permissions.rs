@@ -1,0 +1,238 @@
+//! Every permission, and sets of them.
+//!
+//! The names are those of Astronomer's Houston, and a few that Reprise adds. A set is a mask of
+//! 128 bits, so that a check is one `and`; the bits are an order of declaration and mean nothing
+//! outside one build: store and send names.
+
+use std::fmt;
+
+use crate::names::Level;
+
+text_enum! {
+    /// Something that a principal may do.
+    pub enum Permission: "permission" {
+        DeploymentAirflowGet = "deployment.airflow.get",
+        DeploymentConfigGet = "deployment.config.get",
+        DeploymentLogsGet = "deployment.logs.get",
+        DeploymentImagesPull = "deployment.images.pull",
+        DeploymentMetricsGet = "deployment.metrics.get",
+        DeploymentServiceAccountsGet = "deployment.serviceAccounts.get",
+        DeploymentVariablesGet = "deployment.variables.get",
+        DeploymentUsersGet = "deployment.users.get",
+        DeploymentTeamsGet = "deployment.teams.get",
+        DeploymentTaskUsageGet = "deployment.taskUsage.get",
+        DeploymentStatusGet = "deployment.status.get",
+        DeploymentDeployRevisionsGet = "deployment.deployRevisions.get",
+
+        DeploymentAirflowUser = "deployment.airflow.user",
+        DeploymentConfigUpdate = "deployment.config.update",
+        /// Ships images, and rolls the image of a Deployment back.
+        DeploymentImagesPush = "deployment.images.push",
+        /// Ships DAG and dbt bundles, and rolls the DAGs of a Deployment back.
+        DeploymentDagsPush = "deployment.dags.push",
+        DeploymentServiceAccountsCreate = "deployment.serviceAccounts.create",
+        DeploymentServiceAccountsUpdate = "deployment.serviceAccounts.update",
+        DeploymentServiceAccountsDelete = "deployment.serviceAccounts.delete",
+        DeploymentVariablesUpdate = "deployment.variables.update",
+        DeploymentConfigUpsert = "deployment.config.upsert",
+        DeploymentAdminCountGet = "deployment.adminCount.get",
+
+        DeploymentAirflowAdmin = "deployment.airflow.admin",
+        DeploymentConfigDelete = "deployment.config.delete",
+        DeploymentUserRolesUpdate = "deployment.userRoles.update",
+        DeploymentTeamRolesUpdate = "deployment.teamRoles.update",
+        /// Reports how the shipping of a deploy goes. Added by Reprise.
+        DeploymentDeploysReport = "deployment.deploys.report",
+        /// Reports what a remote agent runs. Added by Reprise.
+        DeploymentAgentsReport = "deployment.agents.report",
+
+        WorkspaceConfigGet = "workspace.config.get",
+        WorkspaceDeploymentsGet = "workspace.deployments.get",
+        WorkspaceServiceAccountsGet = "workspace.serviceAccounts.get",
+        WorkspaceUsersGet = "workspace.users.get",
+        WorkspaceTeamsGet = "workspace.teams.get",
+        WorkspaceTaskUsageGet = "workspace.taskUsage.get",
+
+        WorkspaceConfigUpdate = "workspace.config.update",
+        WorkspaceDeploymentsCreate = "workspace.deployments.create",
+        WorkspaceDeploymentsUpsert = "workspace.deployments.upsert",
+        WorkspaceServiceAccountsCreate = "workspace.serviceAccounts.create",
+        WorkspaceServiceAccountsUpdate = "workspace.serviceAccounts.update",
+        WorkspaceServiceAccountsDelete = "workspace.serviceAccounts.delete",
+        WorkspaceAdminCountGet = "workspace.adminCount.get",
+
+        WorkspaceInvitesGet = "workspace.invites.get",
+        WorkspaceConfigDelete = "workspace.config.delete",
+        WorkspaceIamUpdate = "workspace.iam.update",
+        WorkspaceTeamsGetAll = "workspace.teams.getAll",
+        WorkspaceUsersGetAll = "workspace.users.getAll",
+
+        SystemDeploymentsGet = "system.deployments.get",
+        SystemUsersGet = "system.users.get",
+        SystemTeamsGet = "system.teams.get",
+        SystemWorkspaceGet = "system.workspace.get",
+        SystemServiceAccountsGet = "system.serviceAccounts.get",
+        SystemDeployRevisionsGet = "system.deployRevisions.get",
+
+        SystemDeploymentVariablesUpdate = "system.deployment.variables.update",
+        SystemServiceAccountsUpdate = "system.serviceAccounts.update",
+
+        SystemIamUpdate = "system.iam.update",
+        SystemDeploymentsCreate = "system.deployments.create",
+        SystemDeploymentsUpdate = "system.deployments.update",
+        SystemDeploymentsDelete = "system.deployments.delete",
+        SystemServiceAccountsCreate = "system.serviceAccounts.create",
+        SystemServiceAccountsDelete = "system.serviceAccounts.delete",
+        SystemDeploymentsImagesPush = "system.deployments.images.push",
+        SystemDeploymentsDagsPush = "system.deployments.dags.push",
+        SystemCleanupDeployRevisionsDelete = "system.cleanupDeployRevisions.delete",
+
+        /// Writes rollback deploys. Added by Reprise, for its orchestrator only.
+        SystemRollbacksWrite = "system.rollbacks.write",
+        /// Asks for permits. Added by Reprise, for its orchestrator only.
+        SystemPermitsIssue = "system.permits.issue",
+        /// Checks the permissions of others. Added by Reprise, for its services only.
+        SystemPermissionsCheck = "system.permissions.check",
+    }
+}
+
+// A set is a mask of 128 bits.
+const _: () = assert!(Permission::ALL.len() <= 128);
+
+impl Permission {
+    /// The narrowest level at which the permission makes sense, as its name says.
+    #[must_use]
+    pub fn level(self) -> Level {
+        let name = self.as_str();
+        if name.starts_with("deployment.") {
+            Level::Deployment
+        } else if name.starts_with("workspace.") {
+            Level::Workspace
+        } else {
+            Level::System
+        }
+    }
+
+    /// Whether only a service can hold the permission, by configuration. No role contains it.
+    #[must_use]
+    pub fn service_only(self) -> bool {
+        matches!(
+            self,
+            Self::SystemRollbacksWrite | Self::SystemPermitsIssue | Self::SystemPermissionsCheck
+        )
+    }
+
+    const fn bit(self) -> u128 {
+        1 << (self as u32)
+    }
+}
+
+/// A set of permissions.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct PermissionSet(u128);
+
+impl PermissionSet {
+    /// The set of nothing.
+    pub const EMPTY: Self = Self(0);
+
+    /// The set of these.
+    #[must_use]
+    pub const fn of(permissions: &[Permission]) -> Self {
+        let mut bits = 0;
+        let mut rest = permissions;
+        while let [first, others @ ..] = rest {
+            bits |= first.bit();
+            rest = others;
+        }
+        Self(bits)
+    }
+
+    /// What a custom role at `level` may hold: the permissions of that level and of narrower ones,
+    /// without those that are for services only.
+    #[must_use]
+    pub fn grantable_at(level: Level) -> Self {
+        Permission::ALL
+            .iter()
+            .copied()
+            .filter(|permission| permission.level() >= level && !permission.service_only())
+            .collect()
+    }
+
+    /// Adds one permission.
+    pub const fn insert(&mut self, permission: Permission) {
+        self.0 |= permission.bit();
+    }
+
+    /// Whether the set holds the permission.
+    #[must_use]
+    pub const fn contains(self, permission: Permission) -> bool {
+        self.0 & permission.bit() != 0
+    }
+
+    /// What is in either set.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// What is in this set and not in the other.
+    #[must_use]
+    pub const fn difference(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether all of this set is in the other.
+    #[must_use]
+    pub const fn is_subset(self, other: Self) -> bool {
+        self.difference(other).is_empty()
+    }
+
+    /// Whether the set holds nothing.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// How many permissions the set holds.
+    #[must_use]
+    pub const fn len(self) -> u32 {
+        self.0.count_ones()
+    }
+
+    /// The permissions of the set, in the order of declaration.
+    pub fn iter(self) -> impl Iterator<Item = Permission> {
+        Permission::ALL
+            .iter()
+            .copied()
+            .filter(move |permission| self.contains(*permission))
+    }
+}
+
+impl FromIterator<Permission> for PermissionSet {
+    fn from_iter<I: IntoIterator<Item = Permission>>(permissions: I) -> Self {
+        let mut set = Self::EMPTY;
+        for permission in permissions {
+            set.insert(permission);
+        }
+        set
+    }
+}
+
+impl fmt::Display for PermissionSet {
+    /// The names, separated by a comma and a space.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, permission) in self.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(f, "{separator}{permission}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for PermissionSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set()
+            .entries(self.iter().map(Permission::as_str))
+            .finish()
+    }
+}
