@@ -1,0 +1,367 @@
+//! `trust.json`: which issuer may speak for whom.
+//!
+//! | kind | `sub` becomes | `groups` becomes |
+//! | --- | --- | --- |
+//! | `users` | `user:<sub>` | `group:<g>` each |
+//! | `service_accounts` | `service-account:<sub>` | nothing |
+//! | `service` | `service:<name>`, and must equal the name in the file | nothing |
+//!
+//! The kind is in the file and not in the token, so that no issuer can produce another.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use model::{NameError, Principal, ServiceName};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::files::{self, FileError};
+use super::keys::{KeySet, PublicKey};
+
+/// The issuer of tokens for people, where there is no identity provider.
+pub const LOCAL_ISSUER: &str = "reprise-local";
+
+/// The issuer of service accounts' tokens and of permits: the authorization service.
+pub const AUTHORIZATION_ISSUER: &str = "reprise-authorization";
+
+/// The issuer of the tokens by which a service calls another: the service itself.
+#[must_use]
+pub fn service_issuer(service: ServiceName) -> String {
+    format!("reprise-service/{service}")
+}
+
+const VERSION: u32 = 1;
+
+/// Why a trust file cannot be used.
+#[derive(Debug, Error)]
+pub enum TrustError {
+    /// The file cannot be read, or others can change it.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Something in the file is wrong.
+    #[error("{} cannot be used", path.display())]
+    InFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<TrustError>,
+    },
+    /// Not the JSON that it should be.
+    #[error("not a trust file")]
+    Json(#[from] serde_json::Error),
+    /// Written by a later release.
+    #[error("version {found} is not supported, only {VERSION}")]
+    Version {
+        /// The version of the file.
+        found: u32,
+    },
+    /// An issuer without a name.
+    #[error("an issuer has an empty name")]
+    IssuerName,
+    /// The same issuer twice.
+    #[error("issuer `{issuer}` is listed twice")]
+    DuplicateIssuer {
+        /// The issuer.
+        issuer: String,
+    },
+    /// One key that two may sign with would let one speak for the other.
+    #[error("key `{kid}` is listed for more than one issuer")]
+    SharedKey {
+        /// The key's id.
+        kid: String,
+    },
+    /// An issuer that could never be verified.
+    #[error("issuer `{issuer}` has no keys")]
+    NoKeys {
+        /// The issuer.
+        issuer: String,
+    },
+    /// `service` stands where it should not, or does not where it should.
+    #[error("issuer `{issuer}`: `service` names a service if and only if the kind is `service`")]
+    Service {
+        /// The issuer.
+        issuer: String,
+    },
+}
+
+/// For whom an issuer may speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IssuerKind {
+    /// People and their groups.
+    Users,
+    /// Service accounts.
+    ServiceAccounts,
+    /// This service, and no other.
+    Service(ServiceName),
+}
+
+impl IssuerKind {
+    /// The principal that `sub` stands for, when an issuer of this kind has signed it.
+    ///
+    /// # Errors
+    ///
+    /// If the issuer may not speak for it, or it is no name.
+    pub fn principal(self, sub: &str) -> Result<Principal, NameError> {
+        match self {
+            Self::Users => Principal::user(sub),
+            Self::ServiceAccounts => sub.parse().map(Principal::ServiceAccount),
+            Self::Service(service) if sub == Principal::Service(service).to_string() => {
+                Ok(Principal::Service(service))
+            }
+            Self::Service(_) => Err(NameError::ServiceName),
+        }
+    }
+}
+
+impl fmt::Display for IssuerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Users => f.write_str("users"),
+            Self::ServiceAccounts => f.write_str("service accounts"),
+            Self::Service(service) => write!(f, "service {service}"),
+        }
+    }
+}
+
+/// An issuer, for whom it may speak, and its keys.
+///
+/// The keys stand in the file, so that the algorithm is EdDSA by their type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrustedIssuer {
+    name: Arc<str>,
+    kind: IssuerKind,
+    keys: KeySet,
+}
+
+impl TrustedIssuer {
+    /// An issuer with these keys.
+    #[must_use]
+    pub fn new(name: impl Into<Arc<str>>, kind: IssuerKind, keys: KeySet) -> Self {
+        Self {
+            name: name.into(),
+            kind,
+            keys,
+        }
+    }
+
+    /// The value of `iss`. Cheap to clone.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// For whom it may speak.
+    #[must_use]
+    pub fn kind(&self) -> IssuerKind {
+        self.kind
+    }
+
+    /// The keys that it signs with.
+    #[must_use]
+    pub fn keys(&self) -> &KeySet {
+        &self.keys
+    }
+}
+
+/// The issuers that a service trusts, and the keys that sign permits.
+///
+/// No key serves two issuers. The keys of permits may be those of service accounts, which the same
+/// service signs; the type in the header tells the two apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrustFile {
+    issuers: BTreeMap<Arc<str>, TrustedIssuer>,
+    permit_keys: KeySet,
+}
+
+impl TrustFile {
+    /// Trusts these issuers, and permits signed by these keys.
+    ///
+    /// # Errors
+    ///
+    /// If an issuer is there twice, has no name or no keys, or shares a key with another.
+    pub fn new(
+        issuers: impl IntoIterator<Item = TrustedIssuer>,
+        permit_keys: KeySet,
+    ) -> Result<Self, TrustError> {
+        let mut trust = Self {
+            issuers: BTreeMap::new(),
+            permit_keys,
+        };
+        let mut signers = BTreeSet::new();
+        for issuer in issuers {
+            let name = || issuer.name.to_string();
+            if issuer.name.is_empty() {
+                return Err(TrustError::IssuerName);
+            }
+            if issuer.keys.is_empty() {
+                return Err(TrustError::NoKeys { issuer: name() });
+            }
+            for key in issuer.keys.iter() {
+                let signs_permits = trust.permit_keys.get(key.kid()).is_some();
+                let may_sign_permits = issuer.kind == IssuerKind::ServiceAccounts;
+                let is_new = signers.insert(key.kid().to_owned());
+                if !is_new || signs_permits && !may_sign_permits {
+                    return Err(TrustError::SharedKey {
+                        kid: key.kid().to_owned(),
+                    });
+                }
+            }
+            if let Some(known) = trust.issuers.insert(issuer.name.clone(), issuer) {
+                return Err(TrustError::DuplicateIssuer {
+                    issuer: known.name.to_string(),
+                });
+            }
+        }
+        Ok(trust)
+    }
+
+    /// Reads the text of a trust file.
+    ///
+    /// # Errors
+    ///
+    /// If it is of another form or version, or breaks a rule of [`TrustFile::new`].
+    pub fn parse(json: &[u8]) -> Result<Self, TrustError> {
+        let Wire {
+            version,
+            issuers,
+            permit_keys,
+        } = serde_json::from_slice(json)?;
+        if version != VERSION {
+            return Err(TrustError::Version { found: version });
+        }
+        let issuers = issuers.into_iter().map(TrustedIssuer::try_from);
+        Self::new(issuers.collect::<Result<Vec<_>, _>>()?, permit_keys)
+    }
+
+    /// Reads a trust file.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, can be changed by others than its owner, or cannot be used.
+    pub fn load(path: &Path) -> Result<Self, TrustError> {
+        Self::parse(&files::read_trusted(path)?).map_err(|source| TrustError::InFile {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })
+    }
+
+    /// The text of the file, in lines for people.
+    ///
+    /// # Errors
+    ///
+    /// If the encoder fails, which it has no reason to.
+    pub fn to_json(&self) -> Result<Vec<u8>, TrustError> {
+        let wire = Wire {
+            version: VERSION,
+            issuers: self
+                .issuers
+                .values()
+                .cloned()
+                .map(WireIssuer::from)
+                .collect(),
+            permit_keys: self.permit_keys.clone(),
+        };
+        let mut json = serde_json::to_vec_pretty(&wire)?;
+        json.push(b'\n');
+        Ok(json)
+    }
+
+    /// The issuer with this name.
+    #[must_use]
+    pub fn issuer(&self, name: &str) -> Option<&TrustedIssuer> {
+        self.issuers.get(name)
+    }
+
+    /// All issuers, in the order of their names.
+    pub fn issuers(&self) -> impl Iterator<Item = &TrustedIssuer> {
+        self.issuers.values()
+    }
+
+    /// The keys that sign permits.
+    #[must_use]
+    pub fn permit_keys(&self) -> &KeySet {
+        &self.permit_keys
+    }
+
+    /// The same with one more key of an issuer, if that is trusted at all.
+    pub(super) fn with_key(mut self, issuer: &str, key: PublicKey) -> Result<Self, TrustError> {
+        if let Some(issuer) = self.issuers.get_mut(issuer) {
+            issuer.keys.insert(key);
+        }
+        Self::new(self.issuers.into_values(), self.permit_keys)
+    }
+
+    /// The same with one more key that signs permits and service accounts' tokens.
+    pub(super) fn with_signing_key(mut self, key: PublicKey) -> Result<Self, TrustError> {
+        self.permit_keys.insert(key.clone());
+        self.with_key(AUTHORIZATION_ISSUER, key)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire {
+    version: u32,
+    issuers: Vec<WireIssuer>,
+    permit_keys: KeySet,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireIssuer {
+    issuer: String,
+    kind: WireKind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    service: Option<String>,
+    keys: KeySet,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum WireKind {
+    Users,
+    ServiceAccounts,
+    Service,
+}
+
+impl TryFrom<WireIssuer> for TrustedIssuer {
+    type Error = TrustError;
+
+    fn try_from(wire: WireIssuer) -> Result<Self, TrustError> {
+        let WireIssuer {
+            issuer,
+            kind,
+            service,
+            keys,
+        } = wire;
+        let kind = match (kind, service.map(|service| service.parse())) {
+            (WireKind::Users, None) => IssuerKind::Users,
+            (WireKind::ServiceAccounts, None) => IssuerKind::ServiceAccounts,
+            (WireKind::Service, Some(Ok(service))) => IssuerKind::Service(service),
+            (WireKind::Users | WireKind::ServiceAccounts, Some(_))
+            | (WireKind::Service, None | Some(Err(_))) => {
+                return Err(TrustError::Service { issuer });
+            }
+        };
+        Ok(Self::new(issuer, kind, keys))
+    }
+}
+
+impl From<TrustedIssuer> for WireIssuer {
+    fn from(issuer: TrustedIssuer) -> Self {
+        let TrustedIssuer { name, kind, keys } = issuer;
+        let (kind, service) = match kind {
+            IssuerKind::Users => (WireKind::Users, None),
+            IssuerKind::ServiceAccounts => (WireKind::ServiceAccounts, None),
+            IssuerKind::Service(service) => (WireKind::Service, Some(service.to_string())),
+        };
+        Self {
+            issuer: name.to_string(),
+            kind,
+            service,
+            keys,
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! From a token to a [`Caller`], or to the check that failed.
+
+use std::fmt;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use model::{NameError, Principal, ServiceName};
+use thiserror::Error;
+
+use super::caller::{self, Caller};
+use super::jws::{self, JwsError, Unverified};
+use super::token::{self, AUDIENCE, Claims};
+use super::trust::{IssuerKind, TrustFile, TrustedIssuer};
+use super::verified::{self, VerifiedTokens};
+use crate::environment::Environment;
+
+/// By how much an issuer's clock may be ahead of ours. There is no such allowance for `exp`: what
+/// is too early comes right by waiting, and what is too late must not be believed.
+const LEEWAY: TimeDelta = TimeDelta::seconds(30);
+
+/// Services make new tokens every few minutes. One for longer was not made by them.
+const MAX_SERVICE_LIFETIME: TimeDelta = TimeDelta::minutes(10);
+
+/// Which check a token failed. For the log: a caller learns only that it failed.
+#[derive(Debug, Error)]
+pub enum TokenError {
+    /// Not a token at all, made for something else, or not signed by the key that it names.
+    #[error(transparent)]
+    Jws(#[from] JwsError),
+    /// Nobody has been told to trust the issuer.
+    #[error("issuer {issuer:?} is not trusted")]
+    UnknownIssuer {
+        /// What the token says.
+        issuer: String,
+    },
+    /// The issuer has no such key.
+    #[error("issuer {issuer:?} has no key {kid:?}")]
+    UnknownKey {
+        /// The issuer.
+        issuer: String,
+        /// What the token says.
+        kid: String,
+    },
+    /// Made for another service, or for something that is not Reprise.
+    #[error("the audience is not {expected:?}")]
+    Audience {
+        /// The audience that was expected.
+        expected: String,
+    },
+    /// No more.
+    #[error("expired at {expire_time}")]
+    Expired {
+        /// Since when.
+        expire_time: DateTime<Utc>,
+    },
+    /// Not yet.
+    #[error("not valid before {valid_from}")]
+    NotYetValid {
+        /// From when on.
+        valid_from: DateTime<Utc>,
+    },
+    /// A service's token that is valid for longer than services make them, or does not say since
+    /// when.
+    #[error("a service's token must say `iat` and last at most {} minutes", MAX_SERVICE_LIFETIME.num_minutes())]
+    ServiceLifetime,
+    /// A service account's token that could not be revoked.
+    #[error("a service account's token must have an id, `jti`")]
+    TokenIdMissing,
+    /// The issuer may not speak for the subject, or it is no name.
+    #[error("an issuer of kind {kind} cannot speak for the subject")]
+    Subject {
+        /// For whom the issuer may speak.
+        kind: IssuerKind,
+        /// What is wrong with the subject.
+        source: NameError,
+    },
+    /// A group that is no name.
+    #[error("a group of the token cannot be a principal")]
+    Group(#[source] NameError),
+}
+
+/// Verifies the tokens that come to one service.
+pub struct TokenVerifier {
+    trust: TrustFile,
+    audience: ServiceName,
+    env: Environment,
+    verified: VerifiedTokens,
+}
+
+impl TokenVerifier {
+    /// Verifies what comes to the service `audience`.
+    #[must_use]
+    pub fn new(trust: TrustFile, audience: ServiceName, env: Environment) -> Self {
+        Self {
+            trust,
+            audience,
+            env,
+            verified: VerifiedTokens::default(),
+        }
+    }
+
+    /// Who has this token.
+    ///
+    /// A token that was verified within the last minute is not verified again. Whether it has been
+    /// revoked is not asked here.
+    ///
+    /// # Errors
+    ///
+    /// The first check that the token failed.
+    pub fn verify(&self, token: &str) -> Result<Caller, TokenError> {
+        // Before anything is done with it: hashing a megabyte is work, too.
+        if token.len() > jws::MAX_LENGTH {
+            return Err(JwsError::TooLong.into());
+        }
+        let now = self.env.now();
+        let digest = verified::digest(token);
+        if let Some(caller) = self.verified.get(&digest, now) {
+            return Ok(caller);
+        }
+        let caller = self.verify_afresh(token, now)?;
+        self.verified.insert(digest, caller.clone(), now);
+        Ok(caller)
+    }
+
+    fn verify_afresh(&self, token: &str, now: DateTime<Utc>) -> Result<Caller, TokenError> {
+        let unverified = Unverified::<Claims>::parse(token, token::TYPE)?;
+        let issuer = self.issuer(&unverified.claims_to_find_the_key().iss)?;
+        let key = issuer
+            .keys()
+            .get(unverified.kid())
+            .ok_or_else(|| TokenError::UnknownKey {
+                issuer: issuer.name().to_string(),
+                kid: unverified.kid().to_owned(),
+            })?;
+        let claims = unverified.verify(key)?;
+
+        check_times(&claims, now)?;
+        self.check_kind(issuer.kind(), &claims)?;
+
+        let Claims {
+            iss: _,
+            sub,
+            aud: _,
+            exp,
+            nbf: _,
+            iat: _,
+            jti,
+            groups,
+        } = claims;
+        let kind = issuer.kind();
+        let principal = kind
+            .principal(&sub)
+            .map_err(|source| TokenError::Subject { kind, source })?;
+        Ok(Caller::new(caller::Inner {
+            principal,
+            groups: groups_of(kind, &groups)?,
+            issuer: issuer.name().clone(),
+            token_id: jti,
+            expire_time: exp,
+            token: token.to_owned(),
+        }))
+    }
+
+    fn issuer(&self, name: &str) -> Result<&TrustedIssuer, TokenError> {
+        self.trust
+            .issuer(name)
+            .ok_or_else(|| TokenError::UnknownIssuer {
+                issuer: name.to_owned(),
+            })
+    }
+
+    /// What is asked of a token depends on for whom its issuer speaks.
+    fn check_kind(&self, kind: IssuerKind, claims: &Claims) -> Result<(), TokenError> {
+        match kind {
+            IssuerKind::Users => check_audience(claims),
+            IssuerKind::ServiceAccounts => {
+                check_audience(claims)?;
+                let token_id = claims.jti.as_deref().unwrap_or_default();
+                if token_id.is_empty() {
+                    Err(TokenError::TokenIdMissing)
+                } else {
+                    Ok(())
+                }
+            }
+            IssuerKind::Service(_) => {
+                let audience = self.audience.as_str();
+                if !claims.aud.is_only(audience) {
+                    return Err(TokenError::Audience {
+                        expected: audience.to_owned(),
+                    });
+                }
+                let lifetime = claims.iat.map(|iat| claims.exp - iat);
+                if lifetime.is_some_and(|lifetime| lifetime <= MAX_SERVICE_LIFETIME) {
+                    Ok(())
+                } else {
+                    Err(TokenError::ServiceLifetime)
+                }
+            }
+        }
+    }
+}
+
+fn check_audience(claims: &Claims) -> Result<(), TokenError> {
+    if claims.aud.contains(AUDIENCE) {
+        Ok(())
+    } else {
+        Err(TokenError::Audience {
+            expected: AUDIENCE.to_owned(),
+        })
+    }
+}
+
+fn check_times(claims: &Claims, now: DateTime<Utc>) -> Result<(), TokenError> {
+    if claims.exp <= now {
+        return Err(TokenError::Expired {
+            expire_time: claims.exp,
+        });
+    }
+    for valid_from in [claims.nbf, claims.iat].into_iter().flatten() {
+        if valid_from > now + LEEWAY {
+            return Err(TokenError::NotYetValid { valid_from });
+        }
+    }
+    Ok(())
+}
+
+/// Only people are in groups, whatever the token says.
+fn groups_of(kind: IssuerKind, groups: &[String]) -> Result<Vec<Principal>, TokenError> {
+    match kind {
+        IssuerKind::Users => groups
+            .iter()
+            .map(|group| Principal::group(group))
+            .collect::<Result<_, _>>()
+            .map_err(TokenError::Group),
+        IssuerKind::ServiceAccounts | IssuerKind::Service(_) => Ok(Vec::new()),
+    }
+}
+
+impl fmt::Debug for TokenVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenVerifier")
+            .field("audience", &self.audience)
+            .finish_non_exhaustive()
+    }
+}
