@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | [`names`] | resource names, ids, digests, image references and principals |
 //! | [`permissions`], [`roles`] | every permission, sets of them, and the roles that are built in |
+//! | [`services`] | what the services themselves may do |
 //! | [`deploys`] | a Deployment's DAG deploy mode, a rollback's scope, a deploy's state |
 //! | [`scope`] | what a rollback of a scope brings back, and the permissions that it needs |
 //! | [`runtime`], [`catalog`] | Astro Runtime and Apache Airflow versions, and which ships which |
@@ -33,6 +34,7 @@ pub mod permissions;
 pub mod roles;
 pub mod runtime;
 pub mod scope;
+pub mod services;
 
 pub use catalog::{Catalog, CatalogEntry};
 pub use compatibility::{RULES_VERSION, RunsOn, VersionBlocker};

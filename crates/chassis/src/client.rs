@@ -1,0 +1,77 @@
+//! Calling another service: with this service's own token, a deadline, a bounded retry, and the
+//! trace context of the call that it is for.
+
+use std::time::Duration;
+
+use model::names::ServiceName;
+use rand::RngExt;
+use tonic::metadata::MetadataValue;
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Response, Status};
+
+use crate::identity::ServiceTokens;
+use crate::problem::Problem;
+use crate::telemetry;
+
+/// How long one call to another service may take.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+const ATTEMPTS: u32 = 3;
+const FIRST_PAUSE: Duration = Duration::from_millis(40);
+
+/// A connection to another service that identifies this one. Cheap to clone; connects when it is
+/// first used, and again whenever it must.
+pub type ServiceChannel = InterceptedService<Channel, Outbound>;
+
+/// Opens a connection to the service `callee`.
+pub fn connect(endpoint: Endpoint, callee: ServiceName, tokens: ServiceTokens) -> ServiceChannel {
+    let channel = endpoint
+        .timeout(CALL_TIMEOUT)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_while_idle(true)
+        .tcp_nodelay(true)
+        .connect_lazy();
+    InterceptedService::new(channel, Outbound { callee, tokens })
+}
+
+/// Puts identity and trace context into every call.
+#[derive(Clone)]
+pub struct Outbound {
+    callee: ServiceName,
+    tokens: ServiceTokens,
+}
+
+impl Interceptor for Outbound {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let token = self.tokens.token(self.callee).map_err(Problem::internal)?;
+        let mut value =
+            MetadataValue::try_from(format!("Bearer {token}")).map_err(Problem::internal)?;
+        value.set_sensitive(true);
+        request.metadata_mut().insert("authorization", value);
+        telemetry::inject(request.metadata_mut());
+        Ok(request)
+    }
+}
+
+/// Makes a call that is safe to repeat, and repeats it a few times while the other service cannot
+/// be reached.
+pub async fn retry<T>(call: impl AsyncFn() -> Result<Response<T>, Status>) -> Result<T, Status> {
+    let mut attempt = 1;
+    loop {
+        match call().await {
+            Ok(response) => return Ok(response.into_inner()),
+            Err(status) if status.code() != Code::Unavailable || attempt == ATTEMPTS => {
+                return Err(status);
+            }
+            Err(_) => {
+                let pause = FIRST_PAUSE * 2_u32.pow(attempt - 1);
+                tokio::time::sleep(pause.mul_f64(rand::rng().random_range(0.5..1.5))).await;
+                attempt += 1;
+            }
+        }
+    }
+}

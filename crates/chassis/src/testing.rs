@@ -1,0 +1,89 @@
+//! What tests of the services need: databases of their own.
+
+use std::sync::Arc;
+
+use sqlx::{Connection as _, PgConnection};
+use tempfile::TempDir;
+
+use crate::database::{Database, DatabaseUrl, Migrations};
+use crate::environment::Environment;
+
+const POSTGRES_VARIABLE: &str = "REPRISE_TEST_POSTGRES_URL";
+
+/// An empty database that nobody else uses. It goes when it is dropped, or, on PostgreSQL, with the
+/// server of the test run.
+#[derive(Debug)]
+pub struct TestDatabase {
+    /// The database.
+    pub database: Database,
+    /// How to open it again.
+    pub url: DatabaseUrl,
+    _folder: Option<Arc<TempDir>>,
+}
+
+impl TestDatabase {
+    /// A SQLite database in a temporary folder.
+    pub async fn sqlite(migrations: &Migrations) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite(folder.path().join("test.db"));
+        Self::open(url, migrations, Some(Arc::new(folder))).await
+    }
+
+    /// A new database on the PostgreSQL server of the test run.
+    pub async fn postgres(migrations: &Migrations) -> Self {
+        Self::open(
+            new_postgres_database().await.parse().unwrap(),
+            migrations,
+            None,
+        )
+        .await
+    }
+
+    async fn open(url: DatabaseUrl, migrations: &Migrations, folder: Option<Arc<TempDir>>) -> Self {
+        let database = Database::open(&url, "reprise_test", 8, migrations)
+            .await
+            .unwrap();
+        Self {
+            database,
+            url,
+            _folder: folder,
+        }
+    }
+}
+
+/// Creates a database on the PostgreSQL server of the test run, and returns its URL.
+pub async fn new_postgres_database() -> String {
+    let server = std::env::var(POSTGRES_VARIABLE)
+        .unwrap_or_else(|_| panic!("{POSTGRES_VARIABLE} is not set; tests/run starts a server"));
+    let name = format!("test_{}", Environment::system().new_uuid().simple());
+    let mut connection = PgConnection::connect(&server).await.unwrap();
+    let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+    sqlx::raw_sql(create)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let (base, _) = server.rsplit_once('/').unwrap();
+    format!("{base}/{name}")
+}
+
+/// Runs each case on both databases: `cases!(MIGRATIONS; one_case, another_case)`. A case is an
+/// `async fn(TestDatabase)`. PostgreSQL takes part with the feature `test-postgres`.
+#[macro_export]
+macro_rules! on_both_databases {
+    ($migrations:expr; $($case:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case($crate::testing::TestDatabase::sqlite(&$migrations).await).await;
+            })+
+        }
+
+        #[cfg(feature = "test-postgres")]
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case($crate::testing::TestDatabase::postgres(&$migrations).await).await;
+            })+
+        }
+    };
+}
