@@ -6,10 +6,14 @@
 //! [`KNOWN_TO`]. What lies beyond is not known, and a downgrade from there may revert migrations
 //! that are not listed.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use crate::compatibility::{RunsOn, is_downgrade};
 use crate::runtime::{AirflowRelease, AirflowSeries, AirflowVersion};
+
+#[cfg(test)]
+mod tests;
 
 /// The last migration of an Airflow version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,7 +94,7 @@ pub enum Reverted {
 /// What a rollback from `now` to `then` reverts in the metadata database.
 #[must_use]
 pub fn reverted(now: &RunsOn, then: &RunsOn) -> Reverted {
-    if !is_downgrade(now, then) {
+    if !is_downgrade(now, then) || same_airflow(now, then) {
         return Reverted::None;
     }
     let (now, then) = (ranks(now), ranks(then));
@@ -108,6 +112,13 @@ pub fn reverted(now: &RunsOn, then: &RunsOn) -> Reverted {
         (true, _) => Reverted::Certain(crossed),
         (false, true) => Reverted::Possible(crossed),
         (false, false) => Reverted::None,
+    }
+}
+
+fn same_airflow(now: &RunsOn, then: &RunsOn) -> bool {
+    match (now.airflow(), then.airflow()) {
+        (Some(now), Some(then)) => now.release_cmp(then) == Ordering::Equal,
+        (None, _) | (_, None) => false,
     }
 }
 

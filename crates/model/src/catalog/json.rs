@@ -37,8 +37,7 @@ struct File {
 
 #[derive(Deserialize)]
 struct Entry {
-    #[serde(default)]
-    metadata: Metadata,
+    metadata: Option<Metadata>,
 }
 
 #[derive(Default, Deserialize)]
@@ -58,9 +57,10 @@ pub(super) fn catalog(text: &str) -> Result<Catalog, CatalogError> {
     let mut rows = BTreeMap::new();
     let mut skipped = Vec::new();
     for (version, entry) in runtime_versions.into_iter().chain(runtime_versions_v3) {
-        match row(&version, entry.metadata) {
+        match row(&version, entry.metadata.unwrap_or_default()) {
             Some((release, row)) => {
-                rows.insert(release, row);
+                // A plain version sorts before its variants, and speaks for them.
+                rows.entry(release).or_insert(row);
             }
             None => skipped.push(version),
         }

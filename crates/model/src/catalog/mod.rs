@@ -7,6 +7,8 @@
 
 mod built_in;
 mod json;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

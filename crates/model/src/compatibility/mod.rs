@@ -21,13 +21,16 @@
 //!    [`VersionBlocker::RuntimePathUnsupported`].
 
 mod runs_on;
+mod standing;
+#[cfg(test)]
+mod tests;
 
 use std::cmp::Ordering;
 use std::fmt;
 
 use thiserror::Error;
 
-use crate::runtime::{AirflowRelease, AirflowVersion, RuntimeRelease, Scheme};
+use standing::{Outside, Supported, standing};
 
 pub use runs_on::{RunsOn, RunsOnError};
 
@@ -35,22 +38,6 @@ pub use runs_on::{RunsOn, RunsOnError};
 ///
 /// It goes up with every change after which a plan made before could say something else.
 pub const RULES_VERSION: u32 = 1;
-
-/// The first Runtime version of Airflow 3 that a rollback may touch.
-const AIRFLOW_3_FROM: RuntimeRelease = RuntimeRelease::new(3, 1, 2);
-/// The same for plain Airflow.
-const PLAIN_AIRFLOW_3_FROM: AirflowRelease = AirflowRelease::new(3, 1, 0);
-/// The first Runtime version of Airflow 2 that a rollback may touch.
-const AIRFLOW_2_FROM: RuntimeRelease = RuntimeRelease::old(5, 0, 0);
-/// The same for plain Airflow.
-const PLAIN_AIRFLOW_2_FROM: AirflowRelease = AirflowRelease::new(2, 3, 0);
-/// The first Runtime version of Airflow 2 that a rollback from Airflow 3 may lead to.
-const BELOW_AIRFLOW_3_FROM: RuntimeRelease = RuntimeRelease::old(12, 0, 0);
-/// The same for plain Airflow.
-const PLAIN_BELOW_AIRFLOW_3_FROM: AirflowRelease = AirflowRelease::new(2, 10, 0);
-/// The last series of Airflow 2, as a Runtime major and as an Airflow minor.
-const LAST_AIRFLOW_2: u32 = 13;
-const LAST_PLAIN_AIRFLOW_2: u32 = 11;
 
 /// Which side of a rollback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -115,55 +102,50 @@ pub enum VersionBlocker {
 ///
 /// What closes the way; see the [module](self) for the order.
 pub fn check_path(now: &RunsOn, then: &RunsOn) -> Result<(), VersionBlocker> {
-    let sides = [
-        (Side::Now, now, standing(now)),
-        (Side::Then, then, standing(then)),
-    ];
-
-    for (side, runs_on, standing) in &sides {
-        if let Standing::Unsupported { rule } = standing {
-            let (side, version) = (*side, runs_on.to_string());
-            return Err(VersionBlocker::RuntimeUnsupported {
-                side,
-                version,
-                rule,
-            });
-        }
-    }
-    for (side, runs_on, standing) in &sides {
-        if matches!(standing, Standing::Unknown) {
-            let (side, version) = (*side, runs_on.to_string());
-            return Err(VersionBlocker::RuntimeUnknownVersion { side, version });
-        }
-    }
-
-    let [(_, _, standing_now), (_, _, standing_then)] = sides;
-    let (rule, instead) = match (standing_now, standing_then) {
-        (Standing::Airflow2 { below_3: _ }, Standing::Airflow3) => (
-            "an upgrade to Airflow 3 is no rollback",
-            "make a new deploy with the newer version",
-        ),
-        (Standing::Airflow3, Standing::Airflow2 { below_3: false }) => (
+    let (from, to) = match (standing(now), standing(then)) {
+        (Ok(from), Ok(to)) => (from, to),
+        (Err(Outside::Unsupported { rule }), _) => return Err(unsupported(Side::Now, now, rule)),
+        (_, Err(Outside::Unsupported { rule })) => return Err(unsupported(Side::Then, then, rule)),
+        (Err(Outside::Unknown), _) => return Err(unknown(Side::Now, now)),
+        (_, Err(Outside::Unknown)) => return Err(unknown(Side::Then, then)),
+    };
+    let (rule, instead) = match (from, to) {
+        (Supported::Airflow3, Supported::Airflow3 | Supported::LateAirflow2)
+        | (
+            Supported::EarlyAirflow2 | Supported::LateAirflow2,
+            Supported::EarlyAirflow2 | Supported::LateAirflow2,
+        ) => return Ok(()),
+        (Supported::Airflow3, Supported::EarlyAirflow2) => (
             "Airflow 3 can go back to Runtime 12 and 13 (Airflow 2.10 and 2.11) only",
             "choose a deploy with one of these, or make a new deploy",
         ),
-        (
-            Standing::Airflow2 { below_3: _ }
-            | Standing::Airflow3
-            | Standing::Unsupported { rule: _ }
-            | Standing::Unknown,
-            Standing::Airflow2 { below_3: _ }
-            | Standing::Airflow3
-            | Standing::Unsupported { rule: _ }
-            | Standing::Unknown,
-        ) => return Ok(()),
+        (Supported::EarlyAirflow2 | Supported::LateAirflow2, Supported::Airflow3) => (
+            "an upgrade to Airflow 3 is no rollback",
+            "make a new deploy with the newer version",
+        ),
     };
+    let (now, then) = (now.to_string(), then.to_string());
     Err(VersionBlocker::RuntimePathUnsupported {
-        now: now.to_string(),
-        then: then.to_string(),
+        now,
+        then,
         rule,
         instead,
     })
+}
+
+fn unsupported(side: Side, runs_on: &RunsOn, rule: &'static str) -> VersionBlocker {
+    VersionBlocker::RuntimeUnsupported {
+        side,
+        version: runs_on.to_string(),
+        rule,
+    }
+}
+
+fn unknown(side: Side, runs_on: &RunsOn) -> VersionBlocker {
+    VersionBlocker::RuntimeUnknownVersion {
+        side,
+        version: runs_on.to_string(),
+    }
 }
 
 /// Whether `then` is below `now`.
@@ -188,62 +170,4 @@ pub fn is_downgrade(now: &RunsOn, then: &RunsOn) -> bool {
 #[must_use]
 pub fn changes_major(now: &RunsOn, then: &RunsOn) -> bool {
     now.airflow_major() != then.airflow_major()
-}
-
-/// Where one side stands, whatever the other is.
-#[derive(Clone, Copy)]
-enum Standing {
-    Airflow2 {
-        /// Whether a rollback from Airflow 3 may lead there.
-        below_3: bool,
-    },
-    Airflow3,
-    Unsupported {
-        rule: &'static str,
-    },
-    Unknown,
-}
-
-const TOO_OLD: Standing = Standing::Unsupported {
-    rule: "no rollback goes below Runtime 5.0.0 (Airflow 2.3.0)",
-};
-const EARLY_AIRFLOW_3: Standing = Standing::Unsupported {
-    rule: "Runtime 3.0-1 to 3.1-1 (Airflow 3.0) can be rolled back neither from nor to",
-};
-
-fn standing(runs_on: &RunsOn) -> Standing {
-    match (runs_on.runtime(), runs_on.airflow()) {
-        (Some(runtime), _) => of_runtime(runtime.release()),
-        (None, Some(airflow)) => of_airflow(airflow),
-        (None, None) => Standing::Unknown,
-    }
-}
-
-fn of_runtime(release: RuntimeRelease) -> Standing {
-    match (release.scheme, release.major) {
-        (Scheme::Old, _) if release < AIRFLOW_2_FROM => TOO_OLD,
-        (Scheme::Old, major) if major <= LAST_AIRFLOW_2 => Standing::Airflow2 {
-            below_3: release >= BELOW_AIRFLOW_3_FROM,
-        },
-        (Scheme::New, 3) if release < AIRFLOW_3_FROM => EARLY_AIRFLOW_3,
-        (Scheme::New, 3) => Standing::Airflow3,
-        (Scheme::Old | Scheme::New, _) => Standing::Unknown,
-    }
-}
-
-fn of_airflow(version: &AirflowVersion) -> Standing {
-    let AirflowRelease {
-        major,
-        minor,
-        patch: _,
-    } = version.release();
-    match major {
-        _ if !version.is_at_least(PLAIN_AIRFLOW_2_FROM) => TOO_OLD,
-        2 if minor <= LAST_PLAIN_AIRFLOW_2 => Standing::Airflow2 {
-            below_3: version.is_at_least(PLAIN_BELOW_AIRFLOW_3_FROM),
-        },
-        3 if !version.is_at_least(PLAIN_AIRFLOW_3_FROM) => EARLY_AIRFLOW_3,
-        3 => Standing::Airflow3,
-        _ => Standing::Unknown,
-    }
 }

@@ -24,6 +24,8 @@
 mod airflow;
 mod error;
 mod parse;
+#[cfg(test)]
+mod tests;
 mod version;
 
 pub use airflow::{AirflowRelease, AirflowSeries, AirflowVersion};
