@@ -9,6 +9,9 @@ use crate::names::Level;
 use crate::permissions::Permission::{self, *};
 use crate::permissions::PermissionSet;
 
+#[cfg(test)]
+mod tests;
+
 text_enum! {
     /// A role that is built in and cannot be changed.
     pub enum SystemRole: "system role" {
