@@ -6,7 +6,10 @@
 //!
 //! Every name has one spelling only, so that texts can be compared, stored and signed.
 
+mod dag_bundle;
 mod deploy;
+mod deploy_number;
+mod deployment;
 mod digest;
 mod error;
 mod id;
@@ -14,14 +17,25 @@ mod image;
 mod principal;
 mod resource;
 mod role;
+mod role_binding;
+mod rollback;
 mod service_account;
+#[cfg(test)]
+mod tests;
+mod workspace;
 
-pub use deploy::{DagBundleName, DeployName, DeployNumber, RollbackName};
+pub use dag_bundle::DagBundleName;
+pub use deploy::DeployName;
+pub use deploy_number::DeployNumber;
+pub use deployment::DeploymentName;
 pub use digest::{ImageDigest, Sha256Digest};
 pub use error::NameError;
 pub use id::{RequestId, RoleBindingId, RollbackId};
 pub use image::{ImageRepository, ImageTag};
 pub use principal::{Principal, PrincipalId, ServiceName};
-pub use resource::{DeploymentName, Level, ResourceName, WorkspaceName};
-pub use role::{RoleBindingName, RoleName};
+pub use resource::{Level, ResourceName};
+pub use role::RoleName;
+pub use role_binding::RoleBindingName;
+pub use rollback::RollbackName;
 pub use service_account::ServiceAccountName;
+pub use workspace::WorkspaceName;

@@ -1,8 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::NameError;
-use super::id::{self, Id};
+use super::{DeploymentName, NameError, WorkspaceName, id};
 
 text_enum! {
     /// How wide a resource is. The narrower one is the greater one.
@@ -13,105 +12,6 @@ text_enum! {
         Workspace = "workspace",
         /// One Deployment.
         Deployment = "deployment",
-    }
-}
-
-/// `workspaces/{workspace}`
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WorkspaceName {
-    id: Id,
-}
-
-impl WorkspaceName {
-    const FORM: &'static str = "workspaces/{workspace}";
-
-    /// The name of the workspace with this id.
-    ///
-    /// # Errors
-    ///
-    /// If the id does not match `^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`.
-    pub fn new(id: &str) -> Result<Self, NameError> {
-        Ok(Self { id: id.parse()? })
-    }
-
-    /// The id of the workspace.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        self.id.as_str()
-    }
-}
-
-impl FromStr for WorkspaceName {
-    type Err = NameError;
-
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        match id::split(text, "workspaces") {
-            Some(("", id)) => Self::new(id),
-            Some(_) | None => Err(NameError::Form {
-                expected: Self::FORM,
-            }),
-        }
-    }
-}
-
-impl fmt::Display for WorkspaceName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "workspaces/{}", self.id)
-    }
-}
-
-/// `workspaces/{workspace}/deployments/{deployment}`
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DeploymentName {
-    workspace: WorkspaceName,
-    id: Id,
-}
-
-impl DeploymentName {
-    const FORM: &'static str = "workspaces/{workspace}/deployments/{deployment}";
-
-    /// The name of the Deployment with this id.
-    ///
-    /// # Errors
-    ///
-    /// If the id does not match `^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`.
-    pub fn new(workspace: &WorkspaceName, id: &str) -> Result<Self, NameError> {
-        Ok(Self {
-            workspace: workspace.clone(),
-            id: id.parse()?,
-        })
-    }
-
-    /// The workspace that the Deployment belongs to.
-    #[must_use]
-    pub fn workspace(&self) -> &WorkspaceName {
-        &self.workspace
-    }
-
-    /// The id of the Deployment, unique in its workspace.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        self.id.as_str()
-    }
-}
-
-impl FromStr for DeploymentName {
-    type Err = NameError;
-
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        let (workspace, id) = id::split(text, "deployments").ok_or(NameError::Form {
-            expected: Self::FORM,
-        })?;
-        let workspace = workspace
-            .parse()
-            .map_err(|error: NameError| error.of_form(Self::FORM))?;
-        Self::new(&workspace, id)
-    }
-}
-
-impl fmt::Display for DeploymentName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/deployments/{}", self.workspace, self.id)
     }
 }
 
@@ -147,7 +47,7 @@ impl ResourceName {
         match self {
             Self::System => None,
             Self::Workspace(_) => Some(Self::System),
-            Self::Deployment(name) => Some(Self::Workspace(name.workspace.clone())),
+            Self::Deployment(name) => Some(Self::Workspace(name.workspace().clone())),
         }
     }
 
@@ -157,16 +57,22 @@ impl ResourceName {
         std::iter::successors(Some(self.clone()), Self::parent)
     }
 
-    /// Parses the parent of a name whose parent can be the system, which is then not written.
-    pub(super) fn from_prefix(text: &str) -> Option<Result<Self, NameError>> {
-        match text {
-            "" => Some(Ok(Self::System)),
-            "system" => None,
-            _ => Some(text.parse()),
-        }
+    /// Splits `{resource}/{collection}/{id}` into the resource and the id. The system is not
+    /// written: `{collection}/{id}`.
+    pub(super) fn of_child<'a>(
+        text: &'a str,
+        collection: &str,
+        form: &'static str,
+    ) -> Result<(Self, &'a str), NameError> {
+        let parent = match id::split(text, collection) {
+            Some(("", id)) => return Ok((Self::System, id)),
+            Some(("system", _)) | None => return Err(NameError::Form { expected: form }),
+            Some((parent, id)) => parent.parse().map(|parent| (parent, id)),
+        };
+        parent.map_err(|error: NameError| error.of_form(form))
     }
 
-    /// Writes the name as a prefix of another: the counterpart of [`Self::from_prefix`].
+    /// Writes the name as a prefix of another: the counterpart of [`Self::of_child`].
     pub(super) fn write_prefix(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::System => Ok(()),

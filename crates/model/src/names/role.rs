@@ -1,8 +1,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::id::{self, Id};
-use super::{NameError, ResourceName, RoleBindingId};
+use super::id::Id;
+use super::{NameError, ResourceName};
 use crate::roles::SystemRole;
 
 /// `roles/{role}`, `workspaces/{workspace}/roles/{role}` or
@@ -78,7 +78,7 @@ impl FromStr for RoleName {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let (parent, id) = child(text, "roles", Self::FORM)?;
+        let (parent, id) = ResourceName::of_child(text, "roles", Self::FORM)?;
         match (&parent, id.parse()) {
             (ResourceName::System, Ok(role)) => Ok(Self::built_in(role)),
             (
@@ -99,68 +99,4 @@ impl fmt::Display for RoleName {
             }
         }
     }
-}
-
-/// `roleBindings/{uuid}`, `workspaces/{workspace}/roleBindings/{uuid}` or
-/// `workspaces/{workspace}/deployments/{deployment}/roleBindings/{uuid}`
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RoleBindingName {
-    parent: ResourceName,
-    id: RoleBindingId,
-}
-
-impl RoleBindingName {
-    const FORM: &'static str = "roleBindings/{uuid}, workspaces/{workspace}/roleBindings/{uuid} or \
-         workspaces/{workspace}/deployments/{deployment}/roleBindings/{uuid}";
-
-    /// The name of the binding with this id.
-    #[must_use]
-    pub const fn new(parent: ResourceName, id: RoleBindingId) -> Self {
-        Self { parent, id }
-    }
-
-    /// The resource on which the binding gives its role.
-    #[must_use]
-    pub fn parent(&self) -> ResourceName {
-        self.parent.clone()
-    }
-
-    /// The id of the binding.
-    #[must_use]
-    pub const fn id(&self) -> RoleBindingId {
-        self.id
-    }
-}
-
-impl FromStr for RoleBindingName {
-    type Err = NameError;
-
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        let (parent, id) = child(text, "roleBindings", Self::FORM)?;
-        Ok(Self {
-            parent,
-            id: id.parse()?,
-        })
-    }
-}
-
-impl fmt::Display for RoleBindingName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.parent.write_prefix(f)?;
-        write!(f, "roleBindings/{}", self.id)
-    }
-}
-
-/// Splits the name of something that can belong to any resource into the resource and the last id.
-fn child<'a>(
-    text: &'a str,
-    collection: &str,
-    form: &'static str,
-) -> Result<(ResourceName, &'a str), NameError> {
-    let wrong_form = NameError::Form { expected: form };
-    let Some((prefix, id)) = id::split(text, collection) else {
-        return Err(wrong_form);
-    };
-    let parent = ResourceName::from_prefix(prefix).ok_or(wrong_form)?;
-    Ok((parent.map_err(|error| error.of_form(form))?, id))
 }
