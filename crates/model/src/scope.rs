@@ -23,6 +23,9 @@ use thiserror::Error;
 use crate::deploys::{DagDeployMode, Scope};
 use crate::permissions::{Permission, PermissionSet};
 
+#[cfg(test)]
+mod tests;
+
 /// The parts that a rollback brings back. At least one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Reach {
