@@ -76,6 +76,19 @@ impl RunsOn {
     ) -> Result<Self, RunsOnError> {
         let listed = || catalog.lookup(runtime.as_ref()?).map(|entry| entry.airflow);
         let airflow = airflow.or_else(listed);
+        Self::exactly(runtime, airflow)
+    }
+
+    /// These and nothing that a catalog would add: for whoever keeps the history, which must not
+    /// change with the catalog.
+    ///
+    /// # Errors
+    ///
+    /// If neither is given.
+    pub fn exactly(
+        runtime: Option<RuntimeVersion>,
+        airflow: Option<AirflowVersion>,
+    ) -> Result<Self, RunsOnError> {
         if runtime.is_none() && airflow.is_none() {
             return Err(RunsOnError::Missing);
         }
