@@ -132,10 +132,14 @@ impl Access {
                 .await
         })
         .await
-        .map_err(|status| match status.code() {
-            // The token that this service accepted is not accepted there: it was revoked.
-            Code::Unauthenticated => Problem::unauthenticated().caused_by(status),
-            _ => Problem::unavailable(DEPENDENCY, status),
+        .map_err(|status| {
+            if status.code() == Code::Unauthenticated {
+                // The token that this service accepted is not accepted there: it was
+                // revoked.
+                Problem::unauthenticated().caused_by(status)
+            } else {
+                Problem::unavailable(DEPENDENCY, status)
+            }
         })?;
         answers(response, resources.len(), asked)
     }

@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use model::names::ServiceName;
-use rand::RngExt;
 use tonic::metadata::MetadataValue;
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status};
 
+use crate::backoff;
 use crate::identity::ServiceTokens;
 use crate::problem::Problem;
 use crate::telemetry;
@@ -21,6 +21,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 const ATTEMPTS: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(40);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// A connection to another service that identifies this one. Cheap to clone; connects when it is
 /// first used, and again whenever it must.
@@ -68,8 +69,7 @@ pub async fn retry<T>(call: impl AsyncFn() -> Result<Response<T>, Status>) -> Re
                 return Err(status);
             }
             Err(_) => {
-                let pause = FIRST_PAUSE * 2_u32.pow(attempt - 1);
-                tokio::time::sleep(pause.mul_f64(rand::rng().random_range(0.5..1.5))).await;
+                tokio::time::sleep(backoff::pause(attempt, FIRST_PAUSE, LONGEST_PAUSE)).await;
                 attempt += 1;
             }
         }

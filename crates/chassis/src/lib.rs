@@ -3,6 +3,7 @@
 //! | module | what it is |
 //! | --- | --- |
 //! | [`access`] | asking the authorization service what a caller may do |
+//! | [`backoff`] | how long to wait before trying again |
 //! | [`client`] | calling another service: identity, deadline, retry, trace context |
 //! | [`config`] | the settings that the services share |
 //! | [`convert`] | conversions between protobuf types and the model |
@@ -20,6 +21,7 @@
 //! caller only through [`problem`]; nothing else asks for the time ([`environment`]).
 
 pub mod access;
+pub mod backoff;
 pub mod client;
 pub mod config;
 pub mod convert;

@@ -210,11 +210,10 @@ impl Problem {
     fn log(&self) {
         let Some(source) = &self.0.source else { return };
         let cause = chain(source.as_ref());
-        match self.0.code {
-            Code::Internal | Code::Unknown | Code::DataLoss => {
-                tracing::error!(cause, "call failed inside the service");
-            }
-            _ => tracing::warn!(cause, reason = reason_name(self.0.reason), "call failed"),
+        if self.0.code == Code::Internal {
+            tracing::error!(cause, "call failed inside the service");
+        } else {
+            tracing::warn!(cause, reason = reason_name(self.0.reason), "call failed");
         }
     }
 }

@@ -9,9 +9,9 @@ use model::names::{Principal, RequestId};
 use prost::Message;
 use sha2::{Digest, Sha256};
 
-use crate::args;
 use crate::database::{Connection, Database, Error, StoreError};
 use crate::problem::Problem;
+use crate::{args, transaction};
 
 /// How long an outcome is kept.
 pub const KEPT_FOR: TimeDelta = TimeDelta::days(7);
@@ -121,14 +121,11 @@ pub async fn remember(
 
 /// Forgets the outcomes that are older than [`KEPT_FOR`].
 pub async fn forget_old(database: &Database, now: DateTime<Utc>) -> Result<u64, Error> {
-    database
-        .write(async |transaction| {
-            transaction
-                .execute(
-                    "DELETE FROM requests WHERE create_time < $1",
-                    args![now - KEPT_FOR],
-                )
-                .await
-        })
+    transaction!(database, |tx| {
+        tx.execute(
+            "DELETE FROM requests WHERE create_time < $1",
+            args![now - KEPT_FOR],
+        )
         .await
+    })
 }

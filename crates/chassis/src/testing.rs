@@ -1,5 +1,11 @@
 //! What tests of the services need: databases of their own.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot be set up has failed"
+)]
+
 use std::sync::Arc;
 
 use sqlx::{Connection as _, PgConnection};

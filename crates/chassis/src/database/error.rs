@@ -29,7 +29,7 @@ pub enum Error {
         /// What is wrong.
         what: String,
     },
-    /// Two transactions got into each other's way. [`Database::write`](super::Database::write)
+    /// Two transactions got into each other's way. [`transaction!`](crate::transaction)
     /// tries again.
     #[error("the transaction collided with another one")]
     Collision,
@@ -38,7 +38,7 @@ pub enum Error {
     Driver(#[from] sqlx::Error),
 }
 
-/// The error type of a store, for [`Database::write`](super::Database::write), which tries again
+/// The error type of a store, for [`transaction!`](crate::transaction), which tries again
 /// when the database asks for it.
 pub trait StoreError: From<Error> {
     /// The database's part of the error, if the database failed.
@@ -81,21 +81,21 @@ impl Error {
 
     fn is_outage(&self) -> bool {
         match self {
-            Self::Driver(error) => match error {
+            // Classes 08 (connection), 53 (out of something) and 57 (shut down) pass.
+            Self::Driver(sqlx::Error::Database(error)) => error.code().is_some_and(|code| {
+                code.len() == 5
+                    && ["08", "53", "57"]
+                        .iter()
+                        .any(|class| code.starts_with(class))
+            }),
+            Self::Driver(error) => matches!(
+                error,
                 sqlx::Error::Io(_)
-                | sqlx::Error::Tls(_)
-                | sqlx::Error::PoolTimedOut
-                | sqlx::Error::PoolClosed
-                | sqlx::Error::WorkerCrashed => true,
-                // Classes 08 (connection), 53 (out of something) and 57 (shut down) pass.
-                sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-                    code.len() == 5
-                        && ["08", "53", "57"]
-                            .iter()
-                            .any(|class| code.starts_with(class))
-                }),
-                _ => false,
-            },
+                    | sqlx::Error::Tls(_)
+                    | sqlx::Error::PoolTimedOut
+                    | sqlx::Error::PoolClosed
+                    | sqlx::Error::WorkerCrashed
+            ),
             Self::Collision => true,
             Self::InUse { .. }
             | Self::LockFile { .. }

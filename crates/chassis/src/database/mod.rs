@@ -1,7 +1,7 @@
 //! One store on two databases: SQLite, embedded, and PostgreSQL.
 //!
 //! A store writes each statement once, as literal SQL that both databases understand, and runs it on
-//! a [`Connection`]. [`Database::write`] runs a transaction; [`Database::read`] lends a connection
+//! a [`Connection`]. [`transaction!`](crate::transaction) runs a transaction; [`Database::read`] lends a connection
 //! on which every statement sees its own snapshot.
 //!
 //! What both databases agree on, so that one text serves: parameters are `$1`, `$2`, …; numbers are
@@ -33,6 +33,7 @@ use sqlx::sqlite::{
 pub use connection::{Connection, Record};
 pub use error::{Error, StoreError};
 pub use migrations::Migrations;
+pub use transaction::Attempts;
 pub use value::Value;
 
 /// How long a statement waits for a connection, or for SQLite's lock.

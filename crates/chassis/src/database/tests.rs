@@ -10,7 +10,7 @@ use crate::environment::Environment;
 use crate::problem::Problem;
 use crate::requests::{self, Request, Reused};
 use crate::testing::TestDatabase;
-use crate::{args, on_both_databases};
+use crate::{args, on_both_databases, transaction};
 
 static MIGRATIONS: Migrations = Migrations {
     sqlite: &[
@@ -36,7 +36,7 @@ static MIGRATIONS: Migrations = Migrations {
 };
 
 on_both_databases! {
-    MIGRATIONS;
+    super::MIGRATIONS;
     what_a_failed_transaction_did_is_gone,
     values_come_back_as_they_went_in,
     sixteen_racers_count_without_gaps,
@@ -79,28 +79,23 @@ async fn count(database: &Database) -> i64 {
 }
 
 async fn increment(database: &Database) -> Result<i64, Error> {
-    database
-        .write(async |tx| {
-            tx.execute(
-                "INSERT INTO counters VALUES ('n', 0) ON CONFLICT DO NOTHING",
-                args![],
-            )
-            .await?;
-            let sql = "UPDATE counters SET value = value + 1 WHERE name = 'n' RETURNING value";
-            Ok(tx.fetch_one::<(i64,)>(sql, args![]).await?.0)
-        })
-        .await
+    transaction!(database, |tx| {
+        tx.execute(
+            "INSERT INTO counters VALUES ('n', 0) ON CONFLICT DO NOTHING",
+            args![],
+        )
+        .await?;
+        let sql = "UPDATE counters SET value = value + 1 WHERE name = 'n' RETURNING value";
+        Ok(tx.fetch_one::<(i64,)>(sql, args![]).await?.0)
+    })
 }
 
 async fn what_a_failed_transaction_did_is_gone(test: TestDatabase) {
-    let outcome: Result<(), TestError> = test
-        .database
-        .write(async |tx| {
-            tx.execute("INSERT INTO counters VALUES ('n', 1)", args![])
-                .await?;
-            Err(TestError::Refused)
-        })
-        .await;
+    let outcome: Result<(), TestError> = transaction!(test.database, |tx| {
+        tx.execute("INSERT INTO counters VALUES ('n', 1)", args![])
+            .await?;
+        Err(TestError::Refused)
+    });
     assert!(matches!(outcome, Err(TestError::Refused)));
     assert_eq!(count(&test.database).await, 0);
 }
@@ -111,13 +106,10 @@ async fn values_come_back_as_they_went_in(test: TestDatabase) {
     let uuid = Environment::system().new_uuid();
     let insert = "INSERT INTO things VALUES ($1, $2, $3, $4, $5)";
     let write = async |id: i64, text: Option<&str>, bytes: Option<Vec<u8>>, uuid: Option<Uuid>| {
-        let written: Result<u64, Error> = test
-            .database
-            .write(async |tx| {
-                tx.execute(insert, args![id, text, bytes.clone(), uuid, text.is_some()])
-                    .await
-            })
-            .await;
+        let written: Result<u64, Error> = transaction!(test.database, |tx| {
+            tx.execute(insert, args![id, text, bytes.clone(), uuid, text.is_some()])
+                .await
+        });
         assert_eq!(written.unwrap(), 1);
     };
     write(
@@ -155,9 +147,7 @@ async fn sixteen_racers_count_without_gaps(test: TestDatabase) {
 async fn a_broken_unique_constraint_is_told(test: TestDatabase) {
     let insert = async || {
         let sql = "INSERT INTO counters VALUES ('n', 1)";
-        test.database
-            .write(async |tx| tx.execute(sql, args![]).await)
-            .await
+        transaction!(test.database, |tx| tx.execute(sql, args![]).await)
     };
     insert().await.unwrap();
     let error: Error = insert().await.unwrap_err();
@@ -177,22 +167,20 @@ fn request(id: Uuid, body: &str) -> Request {
 
 async fn increment_once(database: &Database, request: &Request) -> Result<String, TestError> {
     let now = Environment::system().now();
-    database
-        .write(async |tx| {
-            if let Some(outcome) = requests::replay::<TestError>(tx, Some(request)).await? {
-                return Ok(outcome);
-            }
-            tx.execute(
-                "INSERT INTO counters VALUES ('n', 0) ON CONFLICT DO NOTHING",
-                args![],
-            )
-            .await?;
-            let sql = "UPDATE counters SET value = value + 1 WHERE name = 'n' RETURNING value";
-            let (value,) = tx.fetch_one::<(i64,)>(sql, args![]).await?;
-            requests::remember(tx, Some(request), &value, now).await?;
-            Ok(value.to_string())
-        })
-        .await
+    transaction!(database, |tx| {
+        if let Some(outcome) = requests::replay::<TestError>(tx, Some(request)).await? {
+            return Ok(outcome);
+        }
+        tx.execute(
+            "INSERT INTO counters VALUES ('n', 0) ON CONFLICT DO NOTHING",
+            args![],
+        )
+        .await?;
+        let sql = "UPDATE counters SET value = value + 1 WHERE name = 'n' RETURNING value";
+        let (value,) = tx.fetch_one::<(i64,)>(sql, args![]).await?;
+        requests::remember(tx, Some(request), &value, now).await?;
+        Ok(value.to_string())
+    })
 }
 
 async fn a_request_that_was_answered_is_found_again(test: TestDatabase) {
@@ -237,13 +225,8 @@ async fn old_requests_are_forgotten(test: TestDatabase) {
 async fn opening_again_finds_what_was_written(test: TestDatabase) {
     increment(&test.database).await.unwrap();
     test.database.close().await;
-    let TestDatabase {
-        database,
-        url,
-        _folder,
-    } = test;
-    drop(database);
-    let again = Database::open(&url, "reprise_test", 2, &MIGRATIONS)
+    drop(test.database);
+    let again = Database::open(&test.url, "reprise_test", 2, &MIGRATIONS)
         .await
         .unwrap();
     assert_eq!(count(&again).await, 1);
@@ -314,4 +297,17 @@ fn a_url_says_which_database_and_hides_its_password() {
     for wrong in ["", "sqlite:", "sqlite::memory:", "mysql://h/d", "file.db"] {
         assert!(wrong.parse::<super::DatabaseUrl>().is_err(), "{wrong}");
     }
+}
+
+/// Handlers must be `Send`: a transaction whose body borrows what it needs must be, too.
+#[tokio::test]
+async fn a_transaction_can_move_between_threads() {
+    fn must_be_send<T: Send>(future: T) -> T {
+        future
+    }
+    let test = TestDatabase::sqlite(&MIGRATIONS).await;
+    let request = request(Environment::system().new_uuid(), "a");
+    must_be_send(increment_once(&test.database, &request))
+        .await
+        .unwrap();
 }
