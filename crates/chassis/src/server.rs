@@ -58,6 +58,9 @@ pub enum ServeError {
     /// The descriptors that reflection shows are broken.
     #[error("reflection cannot be set up")]
     Reflection(#[from] tonic_reflection::server::Error),
+    /// The listener has no address.
+    #[error("the listener is broken")]
+    Listener(#[source] std::io::Error),
 }
 
 /// Opens a port.
@@ -99,11 +102,13 @@ impl Server {
             .add_service(reflection().build_v1()?)
             .add_service(reflection().build_v1alpha()?);
 
+        let service = name.as_str();
+        let address = listener.local_addr().map_err(ServeError::Listener)?;
+        tracing::info!(service, %address, tls = tls.is_some(), "serving");
         let mut server = tonic::transport::Server::builder();
         if let Some(tls) = tls {
             server = server.tls_config(tls)?;
         }
-        let service = name.as_str();
         let (stopped, mut stopping) = tokio::sync::watch::channel(());
         let serving = server
             .trace_fn(move |request| telemetry::call_span(service, request))

@@ -1,0 +1,69 @@
+//! The command line: every setting is a flag, and most have an environment variable.
+
+use std::io::IsTerminal;
+
+use chassis::telemetry::LogFormat;
+use clap::{Parser, Subcommand};
+
+use crate::commands::{admin_token, init, up};
+
+/// Keeps the deploy history of Apache Airflow Deployments, and rolls one back to an earlier deploy.
+///
+/// `reprise demo` shows what it does. `reprise up` runs it on this machine. In production run
+/// `reprise init` once, and then `reprise authorization`, `reprise registry` and `reprise
+/// orchestrator`, each as often as you like, over PostgreSQL.
+#[derive(Debug, Parser)]
+#[command(name = "reprise", version, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to log, such as `info` or `info,deploy_registry=debug` [default: `warn` for demo, `info`
+    /// otherwise]
+    #[arg(long, global = true, env = "REPRISE_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+
+    /// How log lines look [default: text on a terminal, JSON elsewhere]
+    #[arg(long, global = true, env = "REPRISE_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show the main job from end to end, on real services in a temporary folder
+    Demo,
+    /// Run the three services in this process, over SQLite, until SIGTERM or ctrl-c
+    Up(up::Args),
+    /// Make the keys and the trust file that separate services need
+    Init(init::Args),
+    /// Print a token for an operator, made with the local keys
+    AdminToken(admin_token::Args),
+    /// Run the authorization service: who may do what
+    Authorization(authorization::Args),
+    /// Run the deploy-registry: Deployments and the history of their deploys
+    Registry(deploy_registry::Args),
+    /// Run the rollback-orchestrator: plans and rollbacks
+    Orchestrator(rollback_orchestrator::Args),
+}
+
+impl Command {
+    /// What is logged unless the operator says otherwise.
+    pub fn default_log(&self) -> &'static str {
+        match self {
+            Self::Demo | Self::Init(_) | Self::AdminToken(_) => "warn",
+            Self::Up(_) | Self::Authorization(_) | Self::Registry(_) | Self::Orchestrator(_) => {
+                "info"
+            }
+        }
+    }
+}
+
+/// Text for people, JSON for whatever collects logs.
+pub fn log_format_for_stderr() -> LogFormat {
+    if std::io::stderr().is_terminal() {
+        LogFormat::Text
+    } else {
+        LogFormat::Json
+    }
+}

@@ -1,0 +1,43 @@
+//! Tokens that whoever holds the keys can make.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Result;
+use chassis::environment::Environment;
+use chassis::identity::{Keyring, LOCAL_ISSUER, mint_user_token};
+use chrono::TimeDelta;
+use model::names::ServiceName;
+
+const LIFETIME: TimeDelta = TimeDelta::hours(24);
+
+/// A token of 24 hours for `user:{name}`, signed by the local issuer.
+pub fn for_person(keyring: &Keyring, name: &str, environment: &Environment) -> Result<String> {
+    Ok(keyring
+        .local_issuer()?
+        .mint(name, &[], LIFETIME, environment)?)
+}
+
+/// The token that the orchestrator shows to the registry.
+pub fn of_orchestrator(keyring: &Keyring, environment: &Environment) -> Result<Arc<str>> {
+    let tokens = keyring.service_tokens(ServiceName::RollbackOrchestrator, environment.clone())?;
+    Ok(tokens.token(ServiceName::DeployRegistry)?)
+}
+
+/// Writes a token into a file that only its owner can read.
+pub fn write(path: &Path, token: &str) -> io::Result<()> {
+    // The mode counts only when the file is made: an old one could be anybody's to read.
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(token.as_bytes())
+}
