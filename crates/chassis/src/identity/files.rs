@@ -90,7 +90,8 @@ fn read(
 ) -> Result<Vec<u8>, FileError> {
     let file = File::open(path).map_err(FileError::io("read", path))?;
     check(&file)?;
-    let mut bytes = Vec::new();
+    // Room for any key, so that no copy of one is left behind where the buffer grew.
+    let mut bytes = Vec::with_capacity(4 * 1024);
     file.take(MAX_LENGTH + 1)
         .read_to_end(&mut bytes)
         .map_err(FileError::io("read", path))?;
@@ -102,24 +103,33 @@ fn read(
     Ok(bytes)
 }
 
-/// As PostgreSQL does for its server key: a key that root owns may be readable for its group,
-/// because that is how an orchestrator such as Kubernetes hands a secret to a process that is not
-/// root. Root itself has no need of it.
 #[cfg(unix)]
 fn refuse_exposed(file: &File, path: &Path) -> Result<(), FileError> {
     use std::os::unix::fs::MetadataExt;
 
     let metadata = file.metadata().map_err(FileError::io("read", path))?;
     let mode = metadata.mode() & 0o7777;
-    let handed_by_root = metadata.uid() == 0 && !rustix::process::geteuid().is_root();
-    let forbidden = if handed_by_root { 0o037 } else { 0o077 };
-    if mode & forbidden != 0 {
+    if mode & exposing(metadata.uid(), rustix::process::geteuid().as_raw()) != 0 {
         return Err(FileError::Exposed {
             path: path.to_owned(),
             mode,
         });
     }
     Ok(())
+}
+
+/// The permissions that a private key must not have, by who owns it and who we are.
+///
+/// As PostgreSQL has it for its server's key: one that root owns may be readable for its group,
+/// because that is how Kubernetes hands a secret to a process that is not root.
+#[cfg(unix)]
+const fn exposing(owner: u32, ourselves: u32) -> u32 {
+    const ROOT: u32 = 0;
+    if owner == ROOT && ourselves != ROOT {
+        0o037
+    } else {
+        0o077
+    }
 }
 
 #[cfg(unix)]
@@ -252,4 +262,22 @@ pub(super) fn lock(folder: &Path) -> Result<FolderLock, FileError> {
     let file = options.open(&path).map_err(FileError::io("open", &path))?;
     file.lock().map_err(FileError::io("lock", &path))?;
     Ok(FolderLock(file))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::exposing;
+
+    #[test]
+    fn only_a_key_handed_over_by_root_may_be_readable_for_its_group() {
+        let (root, we, others) = (0, 1000, 1001);
+        for (owner, ourselves) in [(we, we), (others, we), (root, root), (we, root)] {
+            assert_eq!(exposing(owner, ourselves), 0o077);
+        }
+        let handed_over = exposing(root, we);
+        assert_eq!(0o440 & handed_over, 0);
+        for mode in [0o420, 0o410, 0o404, 0o402] {
+            assert_ne!(mode & handed_over, 0);
+        }
+    }
 }

@@ -37,7 +37,7 @@ pub enum KeyError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: Box<KeyError>,
+        source: pkcs8::Error,
     },
     /// The bytes are no public Ed25519 key, or one for which signatures can be made up.
     #[error("`x` is no Ed25519 public key")]
@@ -110,11 +110,13 @@ impl SigningKey {
     pub fn load(path: &Path) -> Result<Self, KeyError> {
         let bytes = Zeroizing::new(files::read_secret(path)?);
         // What is no text is no PEM either.
-        let text = std::str::from_utf8(&bytes).unwrap_or_default();
-        Self::from_pem(text).map_err(|source| KeyError::PemFile {
-            path: path.to_owned(),
-            source: Box::new(source),
-        })
+        let pem = std::str::from_utf8(&bytes).unwrap_or_default();
+        ed25519_dalek::SigningKey::from_pkcs8_pem(pem)
+            .map(Self::new)
+            .map_err(|source| KeyError::PemFile {
+                path: path.to_owned(),
+                source,
+            })
     }
 
     /// The key's id: its RFC 7638 thumbprint.

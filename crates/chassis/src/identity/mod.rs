@@ -52,7 +52,7 @@ pub use service_tokens::ServiceTokens;
 pub use signing_folder::{SigningFolder, SigningFolderError};
 pub use token::{MintError, mint_service_account_token, mint_user_token};
 pub use trust::{
-    AUTHORIZATION_ISSUER, IssuerKind, LOCAL_ISSUER, TrustError, TrustFile, TrustedIssuer,
-    service_issuer,
+    AUTHORIZATION_ISSUER, IssuerKind, LOCAL_ISSUER, SubjectError, TrustError, TrustFile,
+    TrustedIssuer, service_issuer,
 };
 pub use verifier::{TokenError, TokenVerifier};

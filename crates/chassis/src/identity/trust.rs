@@ -86,6 +86,17 @@ pub enum TrustError {
     },
 }
 
+/// Why an issuer cannot speak for a subject.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SubjectError {
+    /// The subject is no name of its kind.
+    #[error("the subject is no name")]
+    Name(#[from] NameError),
+    /// A service speaks for itself only.
+    #[error("the subject is not {0}")]
+    NotItself(Principal),
+}
+
 /// For whom an issuer may speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IssuerKind {
@@ -103,14 +114,18 @@ impl IssuerKind {
     /// # Errors
     ///
     /// If the issuer may not speak for it, or it is no name.
-    pub fn principal(self, sub: &str) -> Result<Principal, NameError> {
+    pub fn principal(self, sub: &str) -> Result<Principal, SubjectError> {
         match self {
-            Self::Users => Principal::user(sub),
-            Self::ServiceAccounts => sub.parse().map(Principal::ServiceAccount),
-            Self::Service(service) if sub == Principal::Service(service).to_string() => {
-                Ok(Principal::Service(service))
+            Self::Users => Ok(Principal::user(sub)?),
+            Self::ServiceAccounts => Ok(Principal::ServiceAccount(sub.parse()?)),
+            Self::Service(service) => {
+                let itself = Principal::Service(service);
+                if sub == itself.to_string() {
+                    Ok(itself)
+                } else {
+                    Err(SubjectError::NotItself(itself))
+                }
             }
-            Self::Service(_) => Err(NameError::ServiceName),
         }
     }
 }

@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::caller::{self, Caller};
 use super::jws::{self, JwsError, Unverified};
 use super::token::{self, AUDIENCE, Claims};
-use super::trust::{IssuerKind, TrustFile, TrustedIssuer};
+use super::trust::{IssuerKind, SubjectError, TrustFile, TrustedIssuer};
 use super::verified::{self, VerifiedTokens};
 use crate::environment::Environment;
 
@@ -71,7 +71,7 @@ pub enum TokenError {
         /// For whom the issuer may speak.
         kind: IssuerKind,
         /// What is wrong with the subject.
-        source: NameError,
+        source: SubjectError,
     },
     /// A group that is no name.
     #[error("a group of the token cannot be a principal")]
