@@ -138,3 +138,66 @@ impl Fields {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tonic::Status;
+    use tonic_types::StatusExt;
+
+    use super::*;
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let mut fields = Fields::new();
+        assert_eq!(fields.parse::<u16>("a", ""), None);
+        assert_eq!(fields.parse::<u16>("b", "x"), None);
+        assert_eq!(fields.parse::<u16>("c", "7"), Some(7));
+        assert_eq!(fields.required_text("d", "  ".to_owned(), 10), None);
+        assert_eq!(fields.required::<()>("e", None), None);
+        let status = Status::from(fields.finish().unwrap_err());
+        let violations = status.get_details_bad_request().unwrap().field_violations;
+        let names = violations.iter().map(|violation| violation.field.as_str());
+        assert_eq!(names.collect::<Vec<_>>(), ["a", "b", "d", "e"]);
+    }
+
+    #[test]
+    fn text_is_counted_in_characters_and_has_no_control_characters() {
+        let mut fields = Fields::new();
+        assert!(fields.text("t", "é".repeat(10), 10).is_some());
+        assert!(
+            fields
+                .text("t", "two\nlines\tand a tab".to_owned(), 50)
+                .is_some()
+        );
+        assert!(fields.text("t", "é".repeat(11), 10).is_none());
+        for wrong in ["nul\0", "bell\u{7}", "next line\u{85}"] {
+            assert!(
+                fields.text("t", wrong.to_owned(), 50).is_none(),
+                "{wrong:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_optional_field_may_be_empty_but_not_wrong() {
+        let mut fields = Fields::new();
+        assert_eq!(fields.parse_optional::<u16>("a", ""), Some(None));
+        assert_eq!(fields.parse_optional::<u16>("a", "7"), Some(Some(7)));
+        assert_eq!(fields.parse_optional::<u16>("a", "x"), None);
+    }
+
+    #[test]
+    fn a_thousand_violations_do_not_make_a_thousand_lines() {
+        let mut fields = Fields::new();
+        for _ in 0..1_000 {
+            fields.violation("f", "is wrong");
+        }
+        let status = Status::from(fields.into_problem());
+        let told = status
+            .get_details_bad_request()
+            .unwrap()
+            .field_violations
+            .len();
+        assert_eq!(told, MOST_VIOLATIONS);
+    }
+}

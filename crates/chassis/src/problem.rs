@@ -308,3 +308,104 @@ fn reason_name(reason: ErrorReason) -> &'static str {
     let name = reason.as_str_name();
     name.strip_prefix(REASON_PREFIX).unwrap_or(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alice() -> Principal {
+        Principal::user("alice").unwrap()
+    }
+
+    #[test]
+    fn every_status_has_a_reason_of_the_catalogue() {
+        let status = Status::from(Problem::not_found(
+            "Deployment",
+            &"workspaces/w/deployments/d",
+        ));
+        assert_eq!(status.code(), Code::NotFound);
+        assert_eq!(reason_of(&status), Some(ErrorReason::ResourceNotFound));
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!(
+            (info.domain.as_str(), info.reason.as_str()),
+            ("reprise.dev", "RESOURCE_NOT_FOUND")
+        );
+        let resource = status.get_details_resource_info().unwrap();
+        assert_eq!(resource.resource_name, "workspaces/w/deployments/d");
+    }
+
+    #[test]
+    fn a_missing_permission_is_named_with_its_resource_and_its_principal() {
+        let missing = [
+            model::Permission::DeploymentImagesPush,
+            model::Permission::DeploymentDagsPush,
+        ];
+        let problem =
+            Problem::permission_missing(&alice(), missing.into_iter().collect(), &"system");
+        let metadata = Status::from(problem)
+            .get_details_error_info()
+            .unwrap()
+            .metadata;
+        assert_eq!(
+            metadata.get("permissions").map(String::as_str),
+            Some("deployment.images.push,deployment.dags.push")
+        );
+        assert_eq!(metadata.get("resource").map(String::as_str), Some("system"));
+        assert_eq!(
+            metadata.get("principal").map(String::as_str),
+            Some("user:alice")
+        );
+    }
+
+    #[test]
+    fn what_a_dependency_says_of_itself_does_not_reach_the_caller() {
+        let secret = "password=hunter2";
+        for problem in [
+            Problem::internal(secret),
+            Problem::unavailable("the database", secret),
+            Problem::from_dependency("deploy-registry", Status::internal(secret)),
+            Problem::from_dependency("deploy-registry", Status::unavailable(secret)),
+        ] {
+            assert!(chain(&problem).contains(secret), "the log has it");
+            let status = Status::from(problem);
+            assert!(!format!("{status:?}").contains(secret), "{status:?}");
+        }
+    }
+
+    #[test]
+    fn an_outage_says_when_to_try_again() {
+        let status = Status::from(Problem::unavailable("the database", "down"));
+        assert_eq!(status.code(), Code::Unavailable);
+        assert!(
+            status
+                .get_details_retry_info()
+                .unwrap()
+                .retry_delay
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn a_relayed_status_arrives_as_it_was() {
+        let original = Status::from(Problem::already_exists("Deployment", &"a"));
+        let relayed = Status::from(Problem::relay(original.clone()));
+        assert_eq!(relayed.code(), original.code());
+        assert_eq!(relayed.details(), original.details());
+        assert_eq!(
+            reason_of(&relayed),
+            Some(ErrorReason::ResourceAlreadyExists)
+        );
+    }
+
+    #[test]
+    fn a_reason_of_somebody_elses_domain_is_not_ours() {
+        let details = ErrorDetails::with_error_info(
+            "RESOURCE_NOT_FOUND",
+            "example.com",
+            std::collections::HashMap::new(),
+        );
+        let status = Status::with_error_details(Code::NotFound, "", details);
+        assert_eq!(reason_of(&status), None);
+        assert_eq!(reason_of(&Status::not_found("")), None);
+    }
+}

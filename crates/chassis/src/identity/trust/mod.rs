@@ -8,17 +8,21 @@
 //!
 //! The kind is in the file and not in the token, so that no issuer can produce another.
 
+mod issuer;
+mod wire;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use model::{NameError, Principal, ServiceName};
-use serde::{Deserialize, Serialize};
+use model::ServiceName;
 use thiserror::Error;
 
 use super::files::{self, FileError};
 use super::keys::{KeySet, PublicKey};
+use wire::{VERSION, Wire};
+
+pub use issuer::{IssuerKind, SubjectError, TrustedIssuer};
 
 /// The issuer of tokens for people, where there is no identity provider.
 pub const LOCAL_ISSUER: &str = "reprise-local";
@@ -31,8 +35,6 @@ pub const AUTHORIZATION_ISSUER: &str = "reprise-authorization";
 pub fn service_issuer(service: ServiceName) -> String {
     format!("reprise-service/{service}")
 }
-
-const VERSION: u32 = 1;
 
 /// Why a trust file cannot be used.
 #[derive(Debug, Error)]
@@ -84,100 +86,6 @@ pub enum TrustError {
         /// The issuer.
         issuer: String,
     },
-}
-
-/// Why an issuer cannot speak for a subject.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum SubjectError {
-    /// The subject is no name of its kind.
-    #[error("the subject is no name")]
-    Name(#[from] NameError),
-    /// A service speaks for itself only.
-    #[error("the subject is not {0}")]
-    NotItself(Principal),
-}
-
-/// For whom an issuer may speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IssuerKind {
-    /// People and their groups.
-    Users,
-    /// Service accounts.
-    ServiceAccounts,
-    /// This service, and no other.
-    Service(ServiceName),
-}
-
-impl IssuerKind {
-    /// The principal that `sub` stands for, when an issuer of this kind has signed it.
-    ///
-    /// # Errors
-    ///
-    /// If the issuer may not speak for it, or it is no name.
-    pub fn principal(self, sub: &str) -> Result<Principal, SubjectError> {
-        match self {
-            Self::Users => Ok(Principal::user(sub)?),
-            Self::ServiceAccounts => Ok(Principal::ServiceAccount(sub.parse()?)),
-            Self::Service(service) => {
-                let itself = Principal::Service(service);
-                if sub == itself.to_string() {
-                    Ok(itself)
-                } else {
-                    Err(SubjectError::NotItself(itself))
-                }
-            }
-        }
-    }
-}
-
-impl fmt::Display for IssuerKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Users => f.write_str("users"),
-            Self::ServiceAccounts => f.write_str("service accounts"),
-            Self::Service(service) => write!(f, "service {service}"),
-        }
-    }
-}
-
-/// An issuer, for whom it may speak, and its keys.
-///
-/// The keys stand in the file, so that the algorithm is EdDSA by their type.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrustedIssuer {
-    name: Arc<str>,
-    kind: IssuerKind,
-    keys: KeySet,
-}
-
-impl TrustedIssuer {
-    /// An issuer with these keys.
-    #[must_use]
-    pub fn new(name: impl Into<Arc<str>>, kind: IssuerKind, keys: KeySet) -> Self {
-        Self {
-            name: name.into(),
-            kind,
-            keys,
-        }
-    }
-
-    /// The value of `iss`. Cheap to clone.
-    #[must_use]
-    pub fn name(&self) -> &Arc<str> {
-        &self.name
-    }
-
-    /// For whom it may speak.
-    #[must_use]
-    pub fn kind(&self) -> IssuerKind {
-        self.kind
-    }
-
-    /// The keys that it signs with.
-    #[must_use]
-    pub fn keys(&self) -> &KeySet {
-        &self.keys
-    }
 }
 
 /// The issuers that a service trusts, and the keys that sign permits.
@@ -312,71 +220,5 @@ impl TrustFile {
     pub(super) fn with_signing_key(mut self, key: PublicKey) -> Result<Self, TrustError> {
         self.permit_keys.insert(key.clone());
         self.with_key(AUTHORIZATION_ISSUER, key)
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Wire {
-    version: u32,
-    issuers: Vec<WireIssuer>,
-    permit_keys: KeySet,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WireIssuer {
-    issuer: String,
-    kind: WireKind,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    service: Option<String>,
-    keys: KeySet,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum WireKind {
-    Users,
-    ServiceAccounts,
-    Service,
-}
-
-impl TryFrom<WireIssuer> for TrustedIssuer {
-    type Error = TrustError;
-
-    fn try_from(wire: WireIssuer) -> Result<Self, TrustError> {
-        let WireIssuer {
-            issuer,
-            kind,
-            service,
-            keys,
-        } = wire;
-        let kind = match (kind, service.map(|service| service.parse())) {
-            (WireKind::Users, None) => IssuerKind::Users,
-            (WireKind::ServiceAccounts, None) => IssuerKind::ServiceAccounts,
-            (WireKind::Service, Some(Ok(service))) => IssuerKind::Service(service),
-            (WireKind::Users | WireKind::ServiceAccounts, Some(_))
-            | (WireKind::Service, None | Some(Err(_))) => {
-                return Err(TrustError::Service { issuer });
-            }
-        };
-        Ok(Self::new(issuer, kind, keys))
-    }
-}
-
-impl From<TrustedIssuer> for WireIssuer {
-    fn from(issuer: TrustedIssuer) -> Self {
-        let TrustedIssuer { name, kind, keys } = issuer;
-        let (kind, service) = match kind {
-            IssuerKind::Users => (WireKind::Users, None),
-            IssuerKind::ServiceAccounts => (WireKind::ServiceAccounts, None),
-            IssuerKind::Service(service) => (WireKind::Service, Some(service.to_string())),
-        };
-        Self {
-            issuer: name.to_string(),
-            kind,
-            service,
-            keys,
-        }
     }
 }
