@@ -20,7 +20,9 @@ impl KeySet {
         let mut set = Self::default();
         for key in keys {
             if let Some(known) = set.0.insert(key.kid().into(), key) {
-                return Err(KeyError::Duplicate { kid: known.kid().into() });
+                return Err(KeyError::Duplicate {
+                    kid: known.kid().into(),
+                });
             }
         }
         Ok(set)

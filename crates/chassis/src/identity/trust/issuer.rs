@@ -4,7 +4,7 @@ use std::sync::Arc;
 use model::{NameError, Principal, ServiceName};
 use thiserror::Error;
 
-use crate::identity::keys::KeySet;
+use crate::identity::keys::{KeySet, PublicKey};
 
 /// Why an issuer cannot speak for a subject.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -97,5 +97,9 @@ impl TrustedIssuer {
     #[must_use]
     pub fn keys(&self) -> &KeySet {
         &self.keys
+    }
+
+    pub(super) fn add_key(&mut self, key: PublicKey) {
+        self.keys.insert(key);
     }
 }

@@ -66,7 +66,7 @@ pub enum TrustError {
     #[error("issuer `{issuer}` is listed twice")]
     DuplicateIssuer {
         /// The issuer.
-        issuer: String,
+        issuer: Arc<str>,
     },
     /// One key that two may sign with would let one speak for the other.
     #[error("key `{kid}` is listed for more than one issuer")]
@@ -78,13 +78,13 @@ pub enum TrustError {
     #[error("issuer `{issuer}` has no keys")]
     NoKeys {
         /// The issuer.
-        issuer: String,
+        issuer: Arc<str>,
     },
     /// `service` stands where it should not, or does not where it should.
     #[error("issuer `{issuer}`: `service` names a service if and only if the kind is `service`")]
     Service {
         /// The issuer.
-        issuer: String,
+        issuer: Arc<str>,
     },
 }
 
@@ -114,27 +114,25 @@ impl TrustFile {
         };
         let mut signers = BTreeSet::new();
         for issuer in issuers {
-            let name = || issuer.name.to_string();
-            if issuer.name.is_empty() {
+            let name = issuer.name().clone();
+            if name.is_empty() {
                 return Err(TrustError::IssuerName);
             }
-            if issuer.keys.is_empty() {
-                return Err(TrustError::NoKeys { issuer: name() });
+            if issuer.keys().is_empty() {
+                return Err(TrustError::NoKeys { issuer: name });
             }
-            for key in issuer.keys.iter() {
-                let signs_permits = trust.permit_keys.get(key.kid()).is_some();
-                let may_sign_permits = issuer.kind == IssuerKind::ServiceAccounts;
-                let is_new = signers.insert(key.kid().to_owned());
-                if !is_new || signs_permits && !may_sign_permits {
+            for kid in issuer.keys().iter().map(PublicKey::kid) {
+                let signs_permits = trust.permit_keys.get(kid).is_some();
+                let may_sign_permits = issuer.kind() == IssuerKind::ServiceAccounts;
+                let signs_for_another = !signers.insert(kid.to_owned());
+                if signs_for_another || signs_permits && !may_sign_permits {
                     return Err(TrustError::SharedKey {
-                        kid: key.kid().to_owned(),
+                        kid: kid.to_owned(),
                     });
                 }
             }
-            if let Some(known) = trust.issuers.insert(issuer.name.clone(), issuer) {
-                return Err(TrustError::DuplicateIssuer {
-                    issuer: known.name.to_string(),
-                });
+            if trust.issuers.insert(name.clone(), issuer).is_some() {
+                return Err(TrustError::DuplicateIssuer { issuer: name });
             }
         }
         Ok(trust)
@@ -146,16 +144,7 @@ impl TrustFile {
     ///
     /// If it is of another form or version, or breaks a rule of [`TrustFile::new`].
     pub fn parse(json: &[u8]) -> Result<Self, TrustError> {
-        let Wire {
-            version,
-            issuers,
-            permit_keys,
-        } = serde_json::from_slice(json)?;
-        if version != VERSION {
-            return Err(TrustError::Version { found: version });
-        }
-        let issuers = issuers.into_iter().map(TrustedIssuer::try_from);
-        Self::new(issuers.collect::<Result<Vec<_>, _>>()?, permit_keys)
+        serde_json::from_slice::<Wire>(json)?.try_into()
     }
 
     /// Reads a trust file.
@@ -176,17 +165,7 @@ impl TrustFile {
     ///
     /// If the encoder fails, which it has no reason to.
     pub fn to_json(&self) -> Result<Vec<u8>, TrustError> {
-        let wire = Wire {
-            version: VERSION,
-            issuers: self
-                .issuers
-                .values()
-                .cloned()
-                .map(WireIssuer::from)
-                .collect(),
-            permit_keys: self.permit_keys.clone(),
-        };
-        let mut json = serde_json::to_vec_pretty(&wire)?;
+        let mut json = serde_json::to_vec_pretty(&Wire::from(self))?;
         json.push(b'\n');
         Ok(json)
     }
@@ -211,7 +190,7 @@ impl TrustFile {
     /// The same with one more key of an issuer, if that is trusted at all.
     pub(super) fn with_key(mut self, issuer: &str, key: PublicKey) -> Result<Self, TrustError> {
         if let Some(issuer) = self.issuers.get_mut(issuer) {
-            issuer.keys.insert(key);
+            issuer.add_key(key);
         }
         Self::new(self.issuers.into_values(), self.permit_keys)
     }
