@@ -701,7 +701,9 @@ pub mod authorization_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// CreateRoleBinding gives a role to a principal. A binding that exists is returned as it is.
+        /// CreateRoleBinding gives a role to a principal. A binding that exists is returned as it is. What
+        /// the role holds must have a meaning on the parent: a role with permissions of workspaces cannot
+        /// be bound on a Deployment.
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
         /// parent, by its level, and every permission of the role. Safe to retry. Errors: INVALID_FIELDS,
@@ -770,11 +772,12 @@ pub mod authorization_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// DeleteRoleBinding takes a role from a principal. Once it is answered, no permit is issued and no
-        /// fully consistent check succeeds by the binding, on any replica.
+        /// fully consistent check succeeds by the binding, on any replica. The last binding that makes
+        /// somebody SYSTEM_ADMIN on the system cannot be deleted.
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
         /// binding's resource, by its level. Safe to retry with a `request_id`. Errors: INVALID_FIELDS,
-        /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND.
+        /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, LAST_ADMINISTRATOR.
         pub async fn delete_role_binding(
             &mut self,
             request: impl tonic::IntoRequest<super::DeleteRoleBindingRequest>,
@@ -945,7 +948,9 @@ pub mod authorization_service_server {
             tonic::Response<super::CreateRoleResponse>,
             tonic::Status,
         >;
-        /// CreateRoleBinding gives a role to a principal. A binding that exists is returned as it is.
+        /// CreateRoleBinding gives a role to a principal. A binding that exists is returned as it is. What
+        /// the role holds must have a meaning on the parent: a role with permissions of workspaces cannot
+        /// be bound on a Deployment.
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
         /// parent, by its level, and every permission of the role. Safe to retry. Errors: INVALID_FIELDS,
@@ -970,11 +975,12 @@ pub mod authorization_service_server {
             tonic::Status,
         >;
         /// DeleteRoleBinding takes a role from a principal. Once it is answered, no permit is issued and no
-        /// fully consistent check succeeds by the binding, on any replica.
+        /// fully consistent check succeeds by the binding, on any replica. The last binding that makes
+        /// somebody SYSTEM_ADMIN on the system cannot be deleted.
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
         /// binding's resource, by its level. Safe to retry with a `request_id`. Errors: INVALID_FIELDS,
-        /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND.
+        /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, LAST_ADMINISTRATOR.
         async fn delete_role_binding(
             &self,
             request: tonic::Request<super::DeleteRoleBindingRequest>,

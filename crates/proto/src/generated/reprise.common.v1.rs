@@ -310,6 +310,13 @@ pub enum ErrorReason {
     /// UNAVAILABLE { "reason": "ROLLBACK_UNFINISHED", "metadata": { "rollback": "…" } }
     /// ```
     RollbackUnfinished = 24,
+    /// The binding is the last one that makes somebody SYSTEM_ADMIN on the system: without it nobody
+    /// could give roles any more. Make another administrator first.
+    ///
+    /// ```text
+    /// FAILED_PRECONDITION { "reason": "LAST_ADMINISTRATOR", "metadata": { "role_binding": "…" } }
+    /// ```
+    LastAdministrator = 25,
 }
 impl ErrorReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -345,6 +352,7 @@ impl ErrorReason {
             Self::Internal => "ERROR_REASON_INTERNAL",
             Self::StreamStalled => "ERROR_REASON_STREAM_STALLED",
             Self::RollbackUnfinished => "ERROR_REASON_ROLLBACK_UNFINISHED",
+            Self::LastAdministrator => "ERROR_REASON_LAST_ADMINISTRATOR",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -381,6 +389,7 @@ impl ErrorReason {
             "ERROR_REASON_INTERNAL" => Some(Self::Internal),
             "ERROR_REASON_STREAM_STALLED" => Some(Self::StreamStalled),
             "ERROR_REASON_ROLLBACK_UNFINISHED" => Some(Self::RollbackUnfinished),
+            "ERROR_REASON_LAST_ADMINISTRATOR" => Some(Self::LastAdministrator),
             _ => None,
         }
     }
