@@ -98,7 +98,7 @@ impl Stack {
         environment: Environment,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> Result<Self> {
-        let keys = folder.join("keys");
+        let keys = folder.to_owned();
         let keyring = Keyring::init(&keys, &environment)?;
         let addresses = listeners.addresses()?;
         let Listeners {

@@ -17,7 +17,7 @@ use crate::tokens;
 /// empty database knows `user:admin` as its administrator.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Folder with the keys: that of `reprise init`, or `keys` in the data folder of `reprise up`
+    /// Folder with the keys: that of `reprise init`, or the data folder of `reprise up`
     #[arg(long, env = "REPRISE_KEYS", value_name = "FOLDER")]
     pub keys: PathBuf,
 

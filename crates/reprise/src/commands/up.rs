@@ -102,7 +102,7 @@ fn welcome(data_dir: &Path, token_file: &Path, addresses: &Addresses) -> String 
   rollback-orchestrator  {orchestrator}
 
 Try it as user:admin, whose token of 24 hours is in the data folder (`reprise admin-token --keys
-'{data_dir}/keys' --as user:somebody` makes others):
+'{data_dir}' --as user:somebody` makes others):
 
   grpcurl -plaintext -H {bearer} -d {body} {registry} {method}
 
