@@ -125,11 +125,9 @@ impl Access {
                 requirement: Some(requirement),
             }),
         };
-        let response = retry(async || {
-            self.client
-                .clone()
-                .batch_check_permissions(request.clone())
-                .await
+        let response = retry(|| {
+            let (mut client, request) = (self.client.clone(), request.clone());
+            async move { client.batch_check_permissions(request).await }
         })
         .await
         .map_err(|status| {

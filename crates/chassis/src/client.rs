@@ -60,7 +60,13 @@ impl Interceptor for Outbound {
 
 /// Makes a call that is safe to repeat, and repeats it a few times while the other service cannot
 /// be reached.
-pub async fn retry<T>(call: impl AsyncFn() -> Result<Response<T>, Status>) -> Result<T, Status> {
+///
+/// The call is a closure that returns a future, and not an async closure: that would not be `Send`
+/// where it borrows ([rust-lang/rust#110338](https://github.com/rust-lang/rust/issues/110338)).
+pub async fn retry<T, F>(call: impl Fn() -> F) -> Result<T, Status>
+where
+    F: Future<Output = Result<Response<T>, Status>>,
+{
     let mut attempt = 1;
     loop {
         match call().await {
