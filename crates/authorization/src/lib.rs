@@ -1,1 +1,28 @@
-//! authorization
+//! The service that says who may do what, and signs the permits without which no rollback is
+//! written.
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | `api` | the RPCs, one file each |
+//! | `domain` | the rules: what a binding gives, who may grant what |
+//! | `policy` | the whole policy in memory, and how fresh it is |
+//! | `store` | what is kept, on SQLite and on PostgreSQL |
+//! | [`serve`] | starting and stopping |
+//! | [`Args`] | the settings |
+//!
+//! Invariants:
+//! - What cannot be asked, read or evaluated is no, or UNAVAILABLE; never yes.
+//! - Once a change of the policy is answered, no replica issues a permit or answers a fully
+//!   consistent check by the policy before it.
+//! - Nobody can grant what they do not hold, and no binding gives what only services have.
+//! - A token is shown to whoever asked for it, once; no token is stored or logged.
+
+mod api;
+mod config;
+mod domain;
+mod policy;
+mod service;
+mod store;
+
+pub use config::Args;
+pub use service::{StartError, serve};

@@ -1,0 +1,60 @@
+//! Whether a caller may do what it asks this service for.
+
+use chassis::problem::Problem;
+use model::names::{Level, ResourceName};
+use model::permissions::{Permission, PermissionSet};
+
+use crate::domain::decision::{Decision, Denied};
+use crate::domain::index::Index;
+use crate::domain::subject::Subject;
+
+/// Fails unless the caller holds the permission on the resource. To a caller who holds nothing there
+/// the resource does not exist; the system exists for everybody.
+pub(super) fn authorize(
+    index: &Index,
+    caller: &Subject,
+    permission: Permission,
+    resource: &ResourceName,
+) -> Result<(), Problem> {
+    let denied = match index.decide(caller, permission, resource) {
+        Decision::Allowed(_) => return Ok(()),
+        Decision::Denied(denied) => denied,
+    };
+    log_denied(&denied);
+    let visible = match resource {
+        ResourceName::System => true,
+        ResourceName::Workspace(_) | ResourceName::Deployment(_) => {
+            !index.held(caller, resource).is_empty()
+        }
+    };
+    if visible {
+        let missing = PermissionSet::of(&[permission]);
+        Err(Problem::permission_missing(
+            &caller.principal,
+            missing,
+            resource,
+        ))
+    } else {
+        Err(Problem::not_found(resource.level().as_str(), resource))
+    }
+}
+
+/// What it takes to administer the roles of a resource.
+pub(super) fn administering(resource: &ResourceName) -> Permission {
+    match resource.level() {
+        Level::System => Permission::SystemIamUpdate,
+        Level::Workspace => Permission::WorkspaceIamUpdate,
+        Level::Deployment => Permission::DeploymentUserRolesUpdate,
+    }
+}
+
+/// Every denial stands in the log.
+pub(super) fn log_denied(denied: &Denied) {
+    let Denied {
+        principal,
+        groups: _,
+        permission,
+        resource,
+    } = denied;
+    tracing::info!(%principal, %permission, %resource, reason = %denied, "denied");
+}

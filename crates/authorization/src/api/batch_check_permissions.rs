@@ -1,0 +1,131 @@
+//! BatchCheckPermissions: many questions about one person, at one policy revision.
+
+use chassis::fields::Fields;
+use chassis::identity;
+use chassis::problem::Problem;
+use model::names::ResourceName;
+use model::permissions::Permission;
+use prost::Message;
+use proto::authorization::v1::permission_result::Result as Answer;
+use proto::authorization::v1::{
+    BatchCheckPermissionsRequest, BatchCheckPermissionsResponse, PermissionQuestion,
+    PermissionResult,
+};
+use tonic::{Request, Status};
+
+use super::asked::Asked;
+use super::consistency::Freshness;
+use super::{Authorization, authorize, encode};
+use crate::domain::decision::{Decision, Denied};
+use crate::domain::index::Index;
+use crate::domain::subject::Subject;
+
+const MOST_QUESTIONS: usize = 1_000;
+
+/// More questions than one call can be about are there to filter a list: what they deny is no
+/// denial of a call, and would flood the log.
+const MOST_QUESTIONS_OF_A_CALL: usize = 16;
+
+pub(super) async fn handle(
+    service: &Authorization,
+    request: Request<BatchCheckPermissionsRequest>,
+) -> Result<BatchCheckPermissionsResponse, Problem> {
+    let caller = identity::caller(&request)?;
+    let BatchCheckPermissionsRequest {
+        questions,
+        subject_token,
+        consistency,
+    } = request.into_inner();
+    let Asked {
+        subject,
+        credential,
+        token_id: _,
+    } = Asked::person_or_caller(service, &caller, &subject_token)?;
+
+    let mut fields = Fields::new();
+    let questions = fields.check("questions", questions, |questions| {
+        let number = questions.len();
+        (1..=MOST_QUESTIONS)
+            .contains(&number)
+            .then_some(())
+            .ok_or("must be 1 to 1,000")
+    });
+    let freshness = Freshness::read(&mut fields, consistency);
+    let (Some(questions), Some(freshness)) = (questions, freshness) else {
+        return Err(fields.into_problem());
+    };
+
+    let index = freshness.of(&service.policy, &credential).await?;
+    let filters = questions.len() > MOST_QUESTIONS_OF_A_CALL;
+    let log = if filters {
+        log_filtered
+    } else {
+        authorize::log_denied
+    };
+    let results = questions
+        .iter()
+        .map(|question| result(&index, &subject, question, log));
+    Ok(BatchCheckPermissionsResponse {
+        results: results.collect(),
+        principal: subject.principal.to_string(),
+        policy_revision: index.revision().0,
+    })
+}
+
+fn result(
+    index: &Index,
+    subject: &Subject,
+    question: &PermissionQuestion,
+    log: fn(&Denied),
+) -> PermissionResult {
+    let answer = match decide(index, subject, question) {
+        Ok(decision) => {
+            if let Decision::Denied(denied) = &decision {
+                log(denied);
+            }
+            Answer::Decision(encode::decision(&decision))
+        }
+        Err(problem) => Answer::Error(status(problem)),
+    };
+    PermissionResult {
+        result: Some(answer),
+    }
+}
+
+fn decide(
+    index: &Index,
+    subject: &Subject,
+    question: &PermissionQuestion,
+) -> Result<Decision, Problem> {
+    let PermissionQuestion {
+        permission,
+        resource,
+    } = question;
+    let mut fields = Fields::new();
+    let permission = fields.parse::<Permission>("permission", permission);
+    let resource = fields.parse::<ResourceName>("resource", resource);
+    match (permission, resource) {
+        (Some(permission), Some(resource)) => Ok(index.decide(subject, permission, &resource)),
+        (_, _) => Err(fields.into_problem()),
+    }
+}
+
+/// The `google.rpc.Status` that a call would have failed with.
+fn status(problem: Problem) -> tonic_types::Status {
+    let status = Status::from(problem);
+    tonic_types::Status::decode(status.details()).unwrap_or_else(|_| tonic_types::Status {
+        code: status.code().into(),
+        message: status.message().to_owned(),
+        details: Vec::new(),
+    })
+}
+
+fn log_filtered(denied: &Denied) {
+    let Denied {
+        principal,
+        groups: _,
+        permission,
+        resource,
+    } = denied;
+    tracing::debug!(%principal, %permission, %resource, reason = %denied, "denied");
+}

@@ -1,0 +1,82 @@
+//! Deciding and writing a change that must not race with others.
+//!
+//! A change is decided at one policy and written only if that is still the newest. If it is not, it
+//! is decided again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::problem::Problem;
+use rand::RngExt;
+use tokio::sync::MutexGuard;
+
+use super::Authorization;
+use super::problems::policy_keeps_moving;
+use crate::domain::index::Index;
+use crate::domain::tokens::Credential;
+use crate::policy::Policy;
+use crate::store::{self, Changed};
+
+const MOST_ATTEMPTS: u32 = 16;
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+
+/// The attempts at one change.
+///
+/// ```text
+/// let mut attempts = Attempts::begin(service, &credential).await;
+/// let changed = loop {
+///     let index = attempts.policy().await?;
+///     // authorize and decide by the index
+///     let written = service.store.….await;
+///     if let Some(changed) = attempts.end(written).await? {
+///         break changed;
+///     }
+/// };
+/// ```
+#[derive(Debug)]
+pub(super) struct Attempts<'a> {
+    policy: &'a Policy,
+    credential: &'a Credential,
+    begun: u32,
+    _turn: MutexGuard<'a, ()>,
+}
+
+impl<'a> Attempts<'a> {
+    /// Waits for the turn to change the policy.
+    pub(super) async fn begin(service: &'a Authorization, credential: &'a Credential) -> Self {
+        let policy = &service.policy;
+        Self {
+            policy,
+            credential,
+            begun: 0,
+            _turn: policy.turn().await,
+        }
+    }
+
+    /// Begins an attempt, with the newest policy.
+    pub(super) async fn policy(&mut self) -> Result<Arc<Index>, Problem> {
+        self.begun += 1;
+        Ok(self.policy.newest(self.credential).await?)
+    }
+
+    /// Ends an attempt. A change is returned when this replica answers by it; none if the attempt
+    /// has to be made again.
+    pub(super) async fn end<T>(
+        &self,
+        written: Result<Changed<T>, store::Error>,
+    ) -> Result<Option<Changed<T>>, Problem> {
+        match written {
+            Ok(changed) => {
+                self.policy.reach(changed.revision).await?;
+                Ok(Some(changed))
+            }
+            Err(store::Error::PolicyMoved) if self.begun < MOST_ATTEMPTS => {
+                let pause = LONGEST_PAUSE.mul_f64(rand::rng().random_range(0.0..1.0));
+                tokio::time::sleep(pause).await;
+                Ok(None)
+            }
+            Err(store::Error::PolicyMoved) => Err(policy_keeps_moving()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! CheckPermission: whether somebody holds a permission on a resource, and why.
+
+use chassis::fields::Fields;
+use chassis::identity;
+use chassis::problem::Problem;
+use model::names::ResourceName;
+use model::permissions::Permission;
+use proto::authorization::v1::{CheckPermissionRequest, CheckPermissionResponse};
+use tonic::Request;
+
+use super::asked::Asked;
+use super::consistency::Freshness;
+use super::{Authorization, authorize, encode};
+use crate::domain::decision::Decision;
+
+pub(super) async fn handle(
+    service: &Authorization,
+    request: Request<CheckPermissionRequest>,
+) -> Result<CheckPermissionResponse, Problem> {
+    let caller = identity::caller(&request)?;
+    let CheckPermissionRequest {
+        permission,
+        resource,
+        subject_token,
+        consistency,
+    } = request.into_inner();
+    let Asked {
+        subject,
+        credential,
+        token_id: _,
+    } = Asked::person_or_caller(service, &caller, &subject_token)?;
+
+    let mut fields = Fields::new();
+    let permission = fields.parse::<Permission>("permission", &permission);
+    let resource = fields.parse::<ResourceName>("resource", &resource);
+    let freshness = Freshness::read(&mut fields, consistency);
+    let (Some(permission), Some(resource), Some(freshness)) = (permission, resource, freshness)
+    else {
+        return Err(fields.into_problem());
+    };
+
+    let index = freshness.of(&service.policy, &credential).await?;
+    let decision = index.decide(&subject, permission, &resource);
+    if let Decision::Denied(denied) = &decision {
+        authorize::log_denied(denied);
+    }
+    Ok(CheckPermissionResponse {
+        decision: Some(encode::decision(&decision)),
+        principal: subject.principal.to_string(),
+        policy_revision: index.revision().0,
+    })
+}

@@ -1,0 +1,180 @@
+//! CreateRole: a custom role at a resource.
+
+use chassis::fields::Fields;
+use chassis::identity;
+use chassis::problem::Problem;
+use chassis::requests;
+use chrono::{DateTime, Utc};
+use model::names::{Principal, RequestId, ResourceName, RoleName};
+use model::permissions::{Permission, PermissionSet};
+use proto::authorization::v1::{self as pb, CreateRoleRequest, CreateRoleResponse};
+use tonic::Request;
+
+use super::asked::Asked;
+use super::authorize::{administering, authorize};
+use super::change::Attempts;
+use super::{Authorization, encode, problems};
+use crate::domain::grant_rule;
+use crate::domain::policy::Role;
+use crate::store::Changed;
+
+const LONGEST_DISPLAY_NAME: usize = 100;
+const LONGEST_DESCRIPTION: usize = 500;
+const MOST_PERMISSIONS: usize = 128;
+
+pub(super) async fn handle(
+    service: &Authorization,
+    request: Request<CreateRoleRequest>,
+) -> Result<CreateRoleResponse, Problem> {
+    let caller = identity::caller(&request)?;
+    let request = request.into_inner();
+    let parent = parent(&request)?;
+    let now = service.environment.now();
+    let Asked {
+        subject,
+        credential,
+        token_id: _,
+    } = Asked::caller(&caller, now)?;
+
+    let mut attempts = Attempts::begin(service, &credential).await;
+    let Changed {
+        value: role,
+        revision,
+        made,
+    } = loop {
+        let index = attempts.policy().await?;
+        authorize(&index, &subject, administering(&parent), &parent)?;
+        let (role, request_id) = decode(&request, &parent, &subject.principal, now)?;
+        grant_rule::check_permissions(&index, &subject, role.permissions, &parent)
+            .map_err(|error| problems::ungrantable(&subject, &error))?;
+        let request_id = request_id.map(|id| {
+            requests::Request::new(&subject.principal, "CreateRole", &parent, id, &request)
+        });
+        let written = service
+            .store
+            .create_role(index.revision(), &role, request_id.as_ref())
+            .await;
+        if let Some(changed) = attempts.end(written).await? {
+            break changed;
+        }
+    };
+    if made {
+        let principal = &subject.principal;
+        tracing::info!(%principal, role = %role.name, permissions = %role.permissions, "role created");
+    }
+    Ok(CreateRoleResponse {
+        role: Some(encode::role(&role)),
+        policy_revision: revision.0,
+    })
+}
+
+fn parent(request: &CreateRoleRequest) -> Result<ResourceName, Problem> {
+    let mut fields = Fields::new();
+    let parent = fields.parse("parent", &request.parent);
+    parent.ok_or_else(|| fields.into_problem())
+}
+
+fn decode(
+    request: &CreateRoleRequest,
+    parent: &ResourceName,
+    created_by: &Principal,
+    create_time: DateTime<Utc>,
+) -> Result<(Role, Option<RequestId>), Problem> {
+    let CreateRoleRequest {
+        parent: _,
+        role_id,
+        role,
+        request_id,
+    } = request;
+    let mut fields = Fields::new();
+    let name = fields.ok("role_id", RoleName::custom(parent.clone(), role_id));
+    let contents = fields
+        .required("role", role.clone())
+        .and_then(|role| decode_contents(&mut fields, role, parent));
+    let request_id = fields.parse_optional::<RequestId>("request_id", request_id);
+    let (Some(name), Some(contents), Some(request_id)) = (name, contents, request_id) else {
+        return Err(fields.into_problem());
+    };
+    let Contents {
+        display_name,
+        description,
+        permissions,
+    } = contents;
+    let created_by = created_by.clone();
+    let role = Role {
+        name,
+        display_name,
+        description,
+        permissions,
+        created_by,
+        create_time,
+    };
+    Ok((role, request_id))
+}
+
+/// What a caller says of a role.
+struct Contents {
+    display_name: String,
+    description: String,
+    permissions: PermissionSet,
+}
+
+fn decode_contents(fields: &mut Fields, role: pb::Role, parent: &ResourceName) -> Option<Contents> {
+    let pb::Role {
+        name: _,
+        display_name,
+        description,
+        permissions,
+        created_by: _,
+        create_time: _,
+        etag: _,
+    } = role;
+    let display_name = fields.text("role.display_name", display_name, LONGEST_DISPLAY_NAME);
+    let description = fields.text("role.description", description, LONGEST_DESCRIPTION);
+    let permissions = decode_permissions(fields, &permissions, parent);
+    Some(Contents {
+        display_name: display_name?,
+        description: description?,
+        permissions: permissions?,
+    })
+}
+
+fn decode_permissions(
+    fields: &mut Fields,
+    texts: &[String],
+    parent: &ResourceName,
+) -> Option<PermissionSet> {
+    if !(1..=MOST_PERMISSIONS).contains(&texts.len()) {
+        fields.violation("role.permissions", "must be 1 to 128");
+        return None;
+    }
+    let level = parent.level();
+    let grantable = PermissionSet::grantable_at(level);
+    let mut permissions = PermissionSet::EMPTY;
+    let mut all_right = true;
+    for (number, text) in texts.iter().enumerate() {
+        let field = format!("role.permissions[{number}]");
+        let checked = fields
+            .parse::<Permission>(&field, text)
+            .and_then(|permission| {
+                fields.check(&field, permission, |permission| {
+                    if permission.service_only() {
+                        Err(format!("{permission} is for services only"))
+                    } else if !grantable.contains(*permission) {
+                        Err(format!(
+                            "{permission} has no meaning in a role of a {level}"
+                        ))
+                    } else if permissions.contains(*permission) {
+                        Err(format!("{permission} stands there already"))
+                    } else {
+                        Ok(())
+                    }
+                })
+            });
+        match checked {
+            Some(permission) => permissions.insert(permission),
+            None => all_right = false,
+        }
+    }
+    all_right.then_some(permissions)
+}

@@ -1,0 +1,185 @@
+//! CreateRoleBinding: a role for a principal, on a resource and all that is below it.
+
+use chassis::fields::Fields;
+use chassis::identity;
+use chassis::problem::Problem;
+use chassis::requests;
+use model::names::{Principal, RequestId, ResourceName, RoleBindingId, RoleBindingName, RoleName};
+use model::permissions::PermissionSet;
+use proto::authorization::v1::{self as pb, CreateRoleBindingRequest, CreateRoleBindingResponse};
+use tonic::Request;
+
+use super::asked::Asked;
+use super::authorize::{administering, authorize};
+use super::change::Attempts;
+use super::{Authorization, encode, problems};
+use crate::domain::grant_rule;
+use crate::domain::index::{Index, IndexedRole};
+use crate::domain::policy::{RoleBinding, check_bindable};
+use crate::domain::subject::Subject;
+use crate::store::Changed;
+
+const LONGEST_PRINCIPAL: usize = 256;
+
+pub(super) async fn handle(
+    service: &Authorization,
+    request: Request<CreateRoleBindingRequest>,
+) -> Result<CreateRoleBindingResponse, Problem> {
+    let caller = identity::caller(&request)?;
+    let request = request.into_inner();
+    let parent = parent(&request)?;
+    let now = service.environment.now();
+    let Asked {
+        subject,
+        credential,
+        token_id: _,
+    } = Asked::caller(&caller, now)?;
+
+    let mut attempts = Attempts::begin(service, &credential).await;
+    let Changed {
+        value: binding,
+        revision,
+        made,
+    } = loop {
+        let index = attempts.policy().await?;
+        authorize(&index, &subject, administering(&parent), &parent)?;
+        let Wanted {
+            principal,
+            role,
+            request_id,
+        } = decode(&request, &index, &parent)?;
+        check_grantable(&index, &subject, &role, &parent)?;
+        let id = RoleBindingId::new(service.environment.new_uuid());
+        let binding = RoleBinding {
+            name: RoleBindingName::new(parent.clone(), id),
+            principal,
+            role,
+            created_by: subject.principal.clone(),
+            create_time: now,
+        };
+        let request_id = request_id.map(|id| {
+            requests::Request::new(
+                &subject.principal,
+                "CreateRoleBinding",
+                &parent,
+                id,
+                &request,
+            )
+        });
+        let written = service
+            .store
+            .create_role_binding(index.revision(), &binding, request_id.as_ref())
+            .await;
+        if let Some(changed) = attempts.end(written).await? {
+            break changed;
+        }
+    };
+    if made {
+        let RoleBinding {
+            name,
+            principal: to,
+            role,
+            created_by: principal,
+            create_time: _,
+        } = &binding;
+        tracing::info!(%principal, %to, %role, role_binding = %name, "role bound");
+    }
+    Ok(CreateRoleBindingResponse {
+        role_binding: Some(encode::role_binding(&binding)),
+        policy_revision: revision.0,
+    })
+}
+
+fn parent(request: &CreateRoleBindingRequest) -> Result<ResourceName, Problem> {
+    let mut fields = Fields::new();
+    let parent = fields.parse("parent", &request.parent);
+    parent.ok_or_else(|| fields.into_problem())
+}
+
+/// What a caller asks for.
+struct Wanted {
+    principal: Principal,
+    role: RoleName,
+    request_id: Option<RequestId>,
+}
+
+fn decode(
+    request: &CreateRoleBindingRequest,
+    index: &Index,
+    parent: &ResourceName,
+) -> Result<Wanted, Problem> {
+    let CreateRoleBindingRequest {
+        parent: _,
+        role_binding,
+        request_id,
+    } = request;
+    let mut fields = Fields::new();
+    let contents = fields
+        .required("role_binding", role_binding.as_ref())
+        .and_then(|binding| {
+            let pb::RoleBinding {
+                name: _,
+                principal,
+                role,
+                created_by: _,
+                create_time: _,
+            } = binding;
+            let principal = decode_principal(&mut fields, principal);
+            let role = decode_role(&mut fields, role, index, parent);
+            Some((principal?, role?))
+        });
+    let request_id = fields.parse_optional::<RequestId>("request_id", request_id);
+    match (contents, request_id) {
+        (Some((principal, role)), Some(request_id)) => Ok(Wanted {
+            principal,
+            role,
+            request_id,
+        }),
+        (_, _) => Err(fields.into_problem()),
+    }
+}
+
+fn decode_principal(fields: &mut Fields, text: &str) -> Option<Principal> {
+    const FIELD: &str = "role_binding.principal";
+    if text.chars().count() > LONGEST_PRINCIPAL {
+        fields.violation(FIELD, "must have at most 256 characters");
+        return None;
+    }
+    let principal = fields.parse::<Principal>(FIELD, text)?;
+    fields.check(FIELD, principal, |principal| match principal {
+        Principal::User(_) | Principal::Group(_) | Principal::ServiceAccount(_) => Ok(()),
+        Principal::Service(_) => {
+            Err("a service has its permissions by configuration, never by a binding")
+        }
+    })
+}
+
+/// Whether the role fits the resource shows in its name, and is told before whether it exists.
+fn decode_role(
+    fields: &mut Fields,
+    text: &str,
+    index: &Index,
+    parent: &ResourceName,
+) -> Option<RoleName> {
+    const FIELD: &str = "role_binding.role";
+    let name = fields.parse::<RoleName>(FIELD, text)?;
+    let permissions = index
+        .role(&name)
+        .map_or(PermissionSet::EMPTY, |role| role.permissions);
+    fields.check(FIELD, name, |name| {
+        check_bindable(name, permissions, parent)
+    })
+}
+
+fn check_grantable(
+    index: &Index,
+    granter: &Subject,
+    role: &RoleName,
+    resource: &ResourceName,
+) -> Result<(), Problem> {
+    let role: &IndexedRole = index
+        .role(role)
+        .ok_or_else(|| Problem::not_found("role", role))?;
+    grant_rule::check_role(index, granter, role, resource)
+        .map_err(|error| problems::ungrantable(granter, &error))
+}

@@ -1,0 +1,143 @@
+//! From the domain to protobuf.
+
+use chassis::convert::timestamp;
+use chassis::identity::PublicKey;
+use model::permissions::PermissionSet;
+use proto::authorization::v1 as pb;
+use sha2::{Digest, Sha256};
+
+use crate::domain::decision::{Decision, Granted};
+use crate::domain::policy::{Role, RoleBinding};
+use crate::domain::tokens::ServiceAccountToken;
+
+pub(super) fn decision(decision: &Decision) -> pb::Decision {
+    match decision {
+        Decision::Allowed(granted) => pb::Decision {
+            allowed: true,
+            granted_by: Some(grant(granted)),
+            explanation: granted.to_string(),
+        },
+        Decision::Denied(denied) => pb::Decision {
+            allowed: false,
+            granted_by: None,
+            explanation: denied.to_string(),
+        },
+    }
+}
+
+fn grant(granted: &Granted) -> pb::Grant {
+    match granted {
+        Granted::ByBinding {
+            principal,
+            role,
+            binding,
+        } => pb::Grant {
+            principal: principal.to_string(),
+            role: role.to_string(),
+            role_binding: binding.to_string(),
+        },
+        Granted::ByConfiguration { principal } => pb::Grant {
+            principal: principal.to_string(),
+            role: String::new(),
+            role_binding: String::new(),
+        },
+    }
+}
+
+pub(super) fn role(role: &Role) -> pb::Role {
+    let Role {
+        name,
+        display_name,
+        description,
+        permissions,
+        created_by,
+        create_time,
+    } = role;
+    pb::Role {
+        name: name.to_string(),
+        display_name: display_name.clone(),
+        description: description.clone(),
+        permissions: texts(*permissions),
+        created_by: created_by.to_string(),
+        create_time: Some(timestamp(*create_time)),
+        etag: etag(role),
+    }
+}
+
+/// A digest of all that can ever change of a role.
+fn etag(role: &Role) -> String {
+    let Role {
+        name: _,
+        display_name,
+        description,
+        permissions,
+        created_by: _,
+        create_time: _,
+    } = role;
+    let mut digest = Sha256::new();
+    for text in [display_name, description, &permissions.to_string()] {
+        digest.update(text.len().to_be_bytes());
+        digest.update(text);
+    }
+    digest
+        .finalize()
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+fn texts(permissions: PermissionSet) -> Vec<String> {
+    permissions
+        .iter()
+        .map(|permission| permission.to_string())
+        .collect()
+}
+
+pub(super) fn role_binding(binding: &RoleBinding) -> pb::RoleBinding {
+    let RoleBinding {
+        name,
+        principal,
+        role,
+        created_by,
+        create_time,
+    } = binding;
+    pb::RoleBinding {
+        name: name.to_string(),
+        principal: principal.to_string(),
+        role: role.to_string(),
+        created_by: created_by.to_string(),
+        create_time: Some(timestamp(*create_time)),
+    }
+}
+
+pub(super) fn service_account_token(token: &ServiceAccountToken) -> pb::ServiceAccountToken {
+    let name = token.name();
+    let ServiceAccountToken {
+        id: _,
+        account: _,
+        description,
+        expire_time,
+        created_by,
+        create_time,
+    } = token;
+    pb::ServiceAccountToken {
+        name,
+        description: description.clone(),
+        expire_time: Some(timestamp(*expire_time)),
+        created_by: created_by.to_string(),
+        create_time: Some(timestamp(*create_time)),
+    }
+}
+
+/// A key as RFC 7517 and RFC 8037 have it.
+pub(super) fn json_web_key(key: &PublicKey) -> pb::JsonWebKey {
+    pb::JsonWebKey {
+        kid: key.kid().to_owned(),
+        kty: "OKP".to_owned(),
+        crv: "Ed25519".to_owned(),
+        alg: "EdDSA".to_owned(),
+        r#use: "sig".to_owned(),
+        x: key.x().to_owned(),
+    }
+}

@@ -1,0 +1,53 @@
+//! ListRoleBindings: the bindings on a resource itself.
+
+use chassis::fields::Fields;
+use chassis::identity;
+use chassis::paging::Page;
+use chassis::problem::Problem;
+use model::names::{ResourceName, RoleBindingId};
+use proto::authorization::v1::{ListRoleBindingsRequest, ListRoleBindingsResponse};
+use tonic::Request;
+
+use super::asked::Asked;
+use super::authorize::{administering, authorize};
+use super::{Authorization, encode};
+
+pub(super) async fn handle(
+    service: &Authorization,
+    request: Request<ListRoleBindingsRequest>,
+) -> Result<ListRoleBindingsResponse, Problem> {
+    let caller = identity::caller(&request)?;
+    let ListRoleBindingsRequest {
+        parent,
+        page_size,
+        page_token,
+    } = request.into_inner();
+    let mut fields = Fields::new();
+    let Some(parent) = fields.parse::<ResourceName>("parent", &parent) else {
+        return Err(fields.into_problem());
+    };
+    let asked = Asked::caller(&caller, service.environment.now())?;
+    let index = service.policy.from_memory()?;
+    authorize(&index, &asked.subject, administering(&parent), &parent)?;
+
+    let page = Page::read(&mut fields, page_size, &page_token, &parent);
+    let Some((page, after)) = page.and_then(|page| position(&mut fields, page)) else {
+        return Err(fields.into_problem());
+    };
+    let mut bindings = service
+        .store
+        .role_bindings(&parent, after, page.size + 1)
+        .await?;
+    let next_page_token = page.cut(&mut bindings, |binding| binding.name.id().to_string());
+    Ok(ListRoleBindingsResponse {
+        role_bindings: bindings.iter().map(encode::role_binding).collect(),
+        next_page_token,
+    })
+}
+
+/// The page, and the binding after which it begins.
+fn position(fields: &mut Fields, page: Page) -> Option<(Page, Option<RoleBindingId>)> {
+    let after = page.after.as_deref().unwrap_or_default();
+    let after = fields.parse_optional::<RoleBindingId>("page_token", after)?;
+    Some((page, after))
+}

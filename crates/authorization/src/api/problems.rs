@@ -1,0 +1,87 @@
+//! What the caller is told when the store or the policy fails.
+
+use chassis::problem::Problem;
+use proto::common::v1::ErrorReason;
+use tonic::Code;
+
+use crate::domain::grant_rule::Ungrantable;
+use crate::domain::subject::Subject;
+use crate::{policy, store};
+
+impl From<store::Error> for Problem {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Database(error) => error.into(),
+            store::Error::Reused(reused) => reused.into(),
+            store::Error::PolicyMoved => policy_keeps_moving().caused_by(error),
+            store::Error::RoleExists(name) => Self::already_exists("role", &name),
+            store::Error::NoSuchBinding(name) => Self::not_found("role binding", &name),
+            store::Error::LastAdministrator => Self::new(
+                Code::FailedPrecondition,
+                ErrorReason::LastAdministrator,
+                "this is the last binding of SYSTEM_ADMIN on the system, without which nobody \
+                 could give roles any more: make another administrator first",
+            ),
+        }
+    }
+}
+
+impl From<policy::Error> for Problem {
+    fn from(error: policy::Error) -> Self {
+        match error {
+            policy::Error::Store(error) => error.into(),
+            policy::Error::Timeout | policy::Error::Stale => {
+                Self::unavailable("the database", error)
+            }
+            policy::Error::NotReached { .. } => Self::new(
+                Code::Unavailable,
+                ErrorReason::DependencyUnavailable,
+                error.to_string(),
+            )
+            .with("dependency", "policy"),
+            policy::Error::TokenRefused => Self::unauthenticated().caused_by(error),
+            policy::Error::Build(error) => Self::internal(error),
+        }
+    }
+}
+
+/// Others change the policy faster than this call can decide about it.
+pub(super) fn policy_keeps_moving() -> Problem {
+    Problem::new(
+        Code::Unavailable,
+        ErrorReason::DependencyUnavailable,
+        "the policy changed during every attempt to change it; try again",
+    )
+    .with("dependency", "policy")
+}
+
+/// The caller would give what it does not hold.
+pub(super) fn ungrantable(granter: &Subject, error: &Ungrantable) -> Problem {
+    let principal = &granter.principal;
+    let (message, permissions, resource) = match error {
+        Ungrantable::Exceeds { resource, missing } => {
+            let permissions = chassis::problem::comma_separated(missing.iter());
+            let message = format!(
+                "nobody can grant what they do not hold, and {principal} lacks {permissions} on \
+                 {resource}"
+            );
+            (message, permissions, resource)
+        }
+        Ungrantable::Unreadable { resource } => {
+            let message = format!(
+                "nobody can grant what they do not hold, and a role on {resource} holds what this \
+                 release cannot read"
+            );
+            (message, String::new(), resource)
+        }
+    };
+    tracing::info!(%principal, permissions, %resource, reason = %error, "granting refused");
+    Problem::new(
+        Code::PermissionDenied,
+        ErrorReason::GrantExceedsOwnPermissions,
+        message,
+    )
+    .with("permissions", permissions)
+    .with("resource", resource)
+    .with("principal", principal)
+}

@@ -1,0 +1,88 @@
+//! The answer to one question, and why.
+
+use std::fmt;
+
+use model::names::{Principal, ResourceName, RoleBindingName, RoleName};
+use model::permissions::Permission;
+
+/// The answer to one question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// Yes, and by what.
+    Allowed(Granted),
+    /// No.
+    Denied(Denied),
+}
+
+/// What brings somebody a permission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Granted {
+    /// A role, bound to the subject or to one of its groups.
+    ByBinding {
+        /// The one that is bound.
+        principal: Principal,
+        /// The role.
+        role: RoleName,
+        /// The binding, whose name says the resource.
+        binding: RoleBindingName,
+    },
+    /// What a service may do everywhere.
+    ByConfiguration {
+        /// The service.
+        principal: Principal,
+    },
+}
+
+impl fmt::Display for Granted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ByBinding {
+                principal,
+                role,
+                binding,
+            } => {
+                write!(f, "{role} is bound to {principal} on {}", binding.parent())
+            }
+            Self::ByConfiguration { principal } => {
+                write!(f, "{principal} has it everywhere by configuration")
+            }
+        }
+    }
+}
+
+/// What somebody lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Denied {
+    /// Who lacks it.
+    pub(crate) principal: Principal,
+    /// In how many groups they are; their bindings were looked at, too.
+    pub(crate) groups: usize,
+    /// What is missing.
+    pub(crate) permission: Permission,
+    /// Where.
+    pub(crate) resource: ResourceName,
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            principal,
+            groups,
+            permission,
+            resource,
+        } = self;
+        if let Principal::Service(_) = principal {
+            return write!(f, "{principal} does not have {permission} by configuration");
+        }
+        write!(f, "no role with {permission} is bound to {principal}")?;
+        if *groups > 0 {
+            write!(f, " or to one of {groups} groups of theirs")?;
+        }
+        match resource {
+            ResourceName::System => f.write_str(" on system"),
+            ResourceName::Workspace(_) | ResourceName::Deployment(_) => {
+                write!(f, " on {resource} or above it")
+            }
+        }
+    }
+}

@@ -1,0 +1,473 @@
+use std::collections::BTreeSet;
+
+use model::roles::SystemRole;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+
+fn binding(id: u128, principal: &str, role: &str, resource: &str) -> BindingRow {
+    BindingRow {
+        id: RoleBindingId::new(Uuid::from_u128(id)),
+        resource: resource.to_owned(),
+        principal: principal.to_owned(),
+        role: role.to_owned(),
+    }
+}
+
+fn role(name: &str, permissions: &[&str]) -> RoleRow {
+    RoleRow {
+        name: name.to_owned(),
+        permissions: Some(permissions.iter().map(|text| (*text).to_owned()).collect()),
+    }
+}
+
+fn build(roles: Vec<RoleRow>, bindings: Vec<BindingRow>) -> (Index, Vec<String>) {
+    let (index, flaws) = Index::build(PolicyRows {
+        revision: PolicyRevision(3),
+        roles,
+        bindings,
+    });
+    (index, flaws.iter().map(ToString::to_string).collect())
+}
+
+fn subject(principal: &str, groups: &[&str]) -> Subject {
+    let principal = principal.parse::<Principal>().unwrap();
+    let service_permissions = match &principal {
+        Principal::Service(service) => service.permissions(),
+        Principal::User(_) | Principal::Group(_) | Principal::ServiceAccount(_) => {
+            PermissionSet::EMPTY
+        }
+    };
+    Subject {
+        principal,
+        groups: groups.iter().map(|group| group.parse().unwrap()).collect(),
+        service_permissions,
+    }
+}
+
+fn is_allowed(decision: &Decision) -> bool {
+    match decision {
+        Decision::Allowed(_) => true,
+        Decision::Denied(_) => false,
+    }
+}
+
+fn ask(index: &Index, subject: &Subject, permission: &str, resource: &str) -> Decision {
+    index.decide(
+        subject,
+        permission.parse().unwrap(),
+        &resource.parse().unwrap(),
+    )
+}
+
+#[test]
+fn the_answer_names_the_narrowest_binding_and_the_person_before_the_groups() {
+    let (index, flaws) = build(
+        vec![role("workspaces/w/roles/pusher", &["deployment.dags.push"])],
+        vec![
+            binding(1, "group:data", "roles/DEPLOYMENT_EDITOR", "system"),
+            binding(
+                2,
+                "group:data",
+                "workspaces/w/roles/pusher",
+                "workspaces/w/deployments/d",
+            ),
+            binding(
+                3,
+                "user:ann",
+                "roles/DEPLOYMENT_ADMIN",
+                "workspaces/w/deployments/d",
+            ),
+        ],
+    );
+    assert_eq!(flaws, [""; 0]);
+    assert_eq!(index.revision(), PolicyRevision(3));
+
+    let granted_by = |principal, groups: &[&str], permission, resource| match ask(
+        &index,
+        &subject(principal, groups),
+        permission,
+        resource,
+    ) {
+        Decision::Allowed(Granted::ByBinding {
+            principal,
+            role,
+            binding,
+        }) => {
+            format!("{principal} {role} {binding}")
+        }
+        other => format!("{other:?}"),
+    };
+    let id = |id| Uuid::from_u128(id);
+    let deployment = "workspaces/w/deployments/d";
+    assert_eq!(
+        granted_by(
+            "user:ann",
+            &["group:data"],
+            "deployment.dags.push",
+            deployment
+        ),
+        format!(
+            "user:ann roles/DEPLOYMENT_ADMIN {deployment}/roleBindings/{}",
+            id(3)
+        )
+    );
+    assert_eq!(
+        granted_by(
+            "user:bob",
+            &["group:data"],
+            "deployment.dags.push",
+            deployment
+        ),
+        format!(
+            "group:data workspaces/w/roles/pusher {deployment}/roleBindings/{}",
+            id(2)
+        )
+    );
+    assert_eq!(
+        granted_by(
+            "user:bob",
+            &["group:data"],
+            "deployment.images.push",
+            deployment
+        ),
+        format!("group:data roles/DEPLOYMENT_EDITOR roleBindings/{}", id(1))
+    );
+}
+
+#[test]
+fn a_denial_says_what_is_missing_and_where_it_was_looked_for() {
+    let (index, _) = build(vec![], vec![]);
+    let text = |principal, groups: &[&str], resource| match ask(
+        &index,
+        &subject(principal, groups),
+        "deployment.dags.push",
+        resource,
+    ) {
+        Decision::Denied(denied) => denied.to_string(),
+        Decision::Allowed(granted) => panic!("{granted}"),
+    };
+    assert_eq!(
+        text("user:bob", &[], "system"),
+        "no role with deployment.dags.push is bound to user:bob on system"
+    );
+    assert_eq!(
+        text("user:bob", &["group:a", "group:b"], "workspaces/w"),
+        "no role with deployment.dags.push is bound to user:bob or to one of 2 groups of theirs \
+         on workspaces/w or above it"
+    );
+    assert_eq!(
+        text("service:rollback-orchestrator", &[], "workspaces/w"),
+        "service:rollback-orchestrator does not have deployment.dags.push by configuration"
+    );
+}
+
+#[test]
+fn a_service_has_what_the_configuration_says_and_never_what_a_binding_says() {
+    let orchestrator = "service:rollback-orchestrator";
+    let (index, flaws) = build(
+        vec![],
+        vec![binding(1, orchestrator, "roles/SYSTEM_ADMIN", "system")],
+    );
+    assert_eq!(flaws.len(), 1);
+    let subject = subject(orchestrator, &[]);
+    let decision = ask(
+        &index,
+        &subject,
+        "system.permits.issue",
+        "workspaces/w/deployments/d",
+    );
+    assert_eq!(
+        decision,
+        Decision::Allowed(Granted::ByConfiguration {
+            principal: subject.principal.clone()
+        })
+    );
+    assert!(!is_allowed(&ask(
+        &index,
+        &subject,
+        "system.iam.update",
+        "system"
+    )));
+    assert_eq!(
+        index.held(&subject, &ResourceName::System),
+        model::names::ServiceName::RollbackOrchestrator.permissions()
+    );
+}
+
+#[test]
+fn what_cannot_be_read_grants_nothing_and_is_told() {
+    let bob = subject("user:bob", &[]);
+    let cases = [
+        // A role that nobody has made, and one whose name is none.
+        (vec![], binding(1, "user:bob", "roles/nobody", "system"), 1),
+        (vec![], binding(1, "user:bob", "roles/NOBODY", "system"), 1),
+        // Names that are none.
+        (vec![], binding(1, "bob", "roles/SYSTEM_ADMIN", "system"), 1),
+        (
+            vec![],
+            binding(1, "user:bob", "roles/SYSTEM_ADMIN", "systems"),
+            1,
+        ),
+        // A built-in role where it means nothing, and a custom role of somewhere else.
+        (
+            vec![],
+            binding(1, "user:bob", "roles/SYSTEM_ADMIN", "workspaces/w"),
+            1,
+        ),
+        (
+            vec![role("workspaces/v/roles/r", &["deployment.dags.push"])],
+            binding(1, "user:bob", "workspaces/v/roles/r", "workspaces/w"),
+            1,
+        ),
+        // Permissions that do not exist, or that no role at that level may hold.
+        (
+            vec![role(
+                "roles/r",
+                &["deployment.dags.pull", "system.permits.issue"],
+            )],
+            binding(1, "user:bob", "roles/r", "system"),
+            2,
+        ),
+        (
+            vec![role("workspaces/w/roles/r", &["system.iam.update"])],
+            binding(1, "user:bob", "workspaces/w/roles/r", "workspaces/w"),
+            1,
+        ),
+        // A document of a later release.
+        (
+            vec![RoleRow {
+                name: "roles/r".to_owned(),
+                permissions: None,
+            }],
+            binding(1, "user:bob", "roles/r", "system"),
+            1,
+        ),
+        // A role that takes the place of one that is built in does not change it.
+        (
+            vec![role("roles/DEPLOYMENT_AGENT", &["system.iam.update"])],
+            binding(1, "user:nobody", "roles/DEPLOYMENT_AGENT", "system"),
+            1,
+        ),
+    ];
+    for (roles, binding, told) in cases {
+        let text = format!("{roles:?} {binding:?}");
+        let (index, flaws) = build(roles, vec![binding]);
+        assert_eq!(flaws.len(), told, "{text}: {flaws:?}");
+        for resource in ["system", "workspaces/w", "workspaces/w/deployments/d"] {
+            let held = index.held(&bob, &resource.parse().unwrap());
+            assert_eq!(held, PermissionSet::EMPTY, "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_role_that_can_be_read_in_part_grants_that_part() {
+    let (index, flaws) = build(
+        vec![role(
+            "roles/r",
+            &["deployment.dags.push", "deployment.future.do"],
+        )],
+        vec![binding(1, "user:bob", "roles/r", "system")],
+    );
+    assert_eq!(
+        flaws,
+        ["role roles/r holds what it cannot: deployment.future.do"]
+    );
+    let held = index.held(&subject("user:bob", &[]), &ResourceName::System);
+    assert_eq!(held, PermissionSet::of(&[Permission::DeploymentDagsPush]));
+    assert!(!index.role(&"roles/r".parse().unwrap()).unwrap().complete);
+}
+
+const PRINCIPALS: [&str; 7] = [
+    "user:a",
+    "user:b",
+    "group:a",
+    "group:b",
+    "service-account:workspaces/v/serviceAccounts/a",
+    "service-account:workspaces/v/deployments/d/serviceAccounts/a",
+    "service:rollback-orchestrator",
+];
+
+const RESOURCES: [&str; 7] = [
+    "system",
+    "workspaces/v",
+    "workspaces/w",
+    "workspaces/v/deployments/d",
+    "workspaces/v/deployments/e",
+    "workspaces/w/deployments/d",
+    "workspaces/w/deployments/e",
+];
+
+const CUSTOM_ROLES: [&str; 4] = [
+    "roles/r",
+    "workspaces/v/roles/r",
+    "workspaces/w/roles/r",
+    "workspaces/v/deployments/d/roles/r",
+];
+
+fn worlds() -> impl Strategy<Value = (Vec<RoleRow>, Vec<BindingRow>)> {
+    let permission = prop::sample::select(Permission::ALL);
+    let roles = prop::collection::btree_map(
+        prop::sample::select(&CUSTOM_ROLES[..]),
+        prop::collection::btree_set(permission, 0..6),
+        0..=CUSTOM_ROLES.len(),
+    )
+    .prop_map(|roles| {
+        let texts = |permissions: &BTreeSet<Permission>| {
+            permissions.iter().map(ToString::to_string).collect()
+        };
+        roles
+            .iter()
+            .map(|(name, permissions)| RoleRow {
+                name: (*name).to_owned(),
+                permissions: Some(texts(permissions)),
+            })
+            .collect::<Vec<_>>()
+    });
+    let role_names = SystemRole::ALL
+        .iter()
+        .map(|role| format!("roles/{role}"))
+        .chain(CUSTOM_ROLES.iter().map(|name| (*name).to_owned()))
+        .collect::<Vec<_>>();
+    let bindings = prop::collection::btree_set(
+        (
+            prop::sample::select(&PRINCIPALS[..]),
+            prop::sample::select(role_names),
+            prop::sample::select(&RESOURCES[..]),
+        ),
+        0..12,
+    )
+    .prop_map(|bindings| {
+        (1..)
+            .zip(bindings)
+            .map(|(id, (principal, role, resource))| binding(id, principal, &role, resource))
+            .collect::<Vec<_>>()
+    });
+    (roles, bindings)
+}
+
+/// What the index should say, from the rows and the texts alone.
+fn naive(
+    roles: &[RoleRow],
+    bindings: &[BindingRow],
+    subject: &Subject,
+    permission: Permission,
+    resource: &str,
+) -> bool {
+    if let Principal::Service(_) = subject.principal {
+        return subject.service_permissions.contains(permission);
+    }
+    let is_within = |resource: &str, scope: &str| {
+        scope == "system" || resource == scope || resource.starts_with(&format!("{scope}/"))
+    };
+    let parent_of = |role: &str| match role.rsplit_once("/roles/") {
+        Some((parent, _)) => parent.to_owned(),
+        None => "system".to_owned(),
+    };
+    let depth = |resource: &str| match resource {
+        "system" => 0,
+        _ => resource.matches('/').count().div_ceil(2),
+    };
+    let level = |permission: &str| match permission.split_once('.') {
+        Some(("system", _)) => 0,
+        Some(("workspace", _)) => 1,
+        _ => 2,
+    };
+    bindings.iter().any(|binding| {
+        let bound = subject
+            .principals()
+            .any(|one| one.to_string() == binding.principal);
+        let applies = bound
+            && is_within(resource, &binding.resource)
+            && !binding.principal.starts_with("service:");
+        let built_in = binding
+            .role
+            .strip_prefix("roles/")
+            .and_then(|id| id.parse::<SystemRole>().ok());
+        let holds = match built_in {
+            Some(role) => {
+                let wanted = match role.to_string().split_once('_') {
+                    Some(("SYSTEM", _)) => 0,
+                    Some(("WORKSPACE", _)) => 1,
+                    _ => 2,
+                };
+                depth(&binding.resource) <= wanted && role.permissions().contains(permission)
+            }
+            None => roles
+                .iter()
+                .filter(|role| role.name == binding.role)
+                .any(|role| {
+                    let parent = parent_of(&role.name);
+                    let held = role.permissions.iter().flatten().filter(|text| {
+                        level(text) >= depth(&parent)
+                            && ![
+                                "system.rollbacks.write",
+                                "system.permits.issue",
+                                "system.permissions.check",
+                            ]
+                            .contains(&text.as_str())
+                    });
+                    let held = held.collect::<Vec<_>>();
+                    is_within(&binding.resource, &parent)
+                        && held
+                            .iter()
+                            .all(|text| level(text) >= depth(&binding.resource))
+                        && held.iter().any(|text| **text == permission.to_string())
+                }),
+        };
+        applies && holds
+    })
+}
+
+fn subjects() -> Vec<Subject> {
+    let mut subjects: Vec<_> = PRINCIPALS
+        .iter()
+        .map(|principal| subject(principal, &[]))
+        .collect();
+    subjects.push(subject("user:a", &["group:a", "group:b"]));
+    subjects.push(subject("user:stranger", &["group:b"]));
+    subjects
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_index_answers_every_question_as_a_naive_evaluator_does((roles, bindings) in worlds()) {
+        let (index, _) = build(roles.clone(), bindings.clone());
+        for subject in subjects() {
+            for text in RESOURCES {
+                let resource = text.parse::<ResourceName>().unwrap();
+                let held = index.held(&subject, &resource);
+                for permission in Permission::ALL {
+                    let decision = index.decide(&subject, *permission, &resource);
+                    let expected = naive(&roles, &bindings, &subject, *permission, text);
+                    prop_assert_eq!(is_allowed(&decision), expected, "{:?} {} {}", &subject, permission, text);
+                    prop_assert_eq!(held.contains(*permission), expected);
+                    if let Decision::Allowed(Granted::ByBinding { principal, role, binding }) = decision {
+                        let row = bindings.iter().find(|row| row.id == binding.id()).unwrap();
+                        prop_assert_eq!(&row.principal, &principal.to_string());
+                        prop_assert_eq!(&row.role, &role.to_string());
+                        prop_assert_eq!(&row.resource, &binding.parent().to_string());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_stored_text_panics(
+        roles in prop::collection::vec((".{0,12}", prop::option::of(prop::collection::vec(".{0,8}", 0..3))), 0..4),
+        bindings in prop::collection::vec((".{0,12}", ".{0,12}", ".{0,12}"), 0..4),
+    ) {
+        let roles = roles.into_iter().map(|(name, permissions)| RoleRow { name, permissions }).collect();
+        let bindings = (1..)
+            .zip(bindings)
+            .map(|(id, (principal, role, resource))| binding(id, &principal, &role, &resource))
+            .collect();
+        let (index, _) = build(roles, bindings);
+        prop_assert_eq!(index.revision(), PolicyRevision(3));
+    }
+}

@@ -1,0 +1,19 @@
+//! The rules of authorization, as pure functions and plain data.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`subject`] | who is checked |
+//! | [`policy`] | roles, bindings, and the number that grows with every change of them |
+//! | [`decision`] | the answer to one question, and why |
+//! | [`index`] | the whole policy in memory, and the answer to every question about it |
+//! | [`grant_rule`] | nobody can grant what they do not hold |
+//! | [`rollback_grant`] | what the first permit of a rollback leaves behind |
+//! | [`tokens`] | what is known of the tokens of service accounts |
+
+pub(crate) mod decision;
+pub(crate) mod grant_rule;
+pub(crate) mod index;
+pub(crate) mod policy;
+pub(crate) mod rollback_grant;
+pub(crate) mod subject;
+pub(crate) mod tokens;

@@ -1,0 +1,147 @@
+//! What is known of the tokens of service accounts.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use model::names::{Principal, ServiceAccountName};
+use uuid::Uuid;
+
+/// The id of a service account's token: its `jti`, and the last part of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct TokenId(pub(crate) Uuid);
+
+impl TokenId {
+    /// Reads a token's `jti`. Tokens of service accounts have a UUID there, in its one spelling.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let id = Self(Uuid::try_parse(text).ok()?);
+        (id.to_string() == text).then_some(id)
+    }
+}
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// What is known of a token that was given out; not the token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServiceAccountToken {
+    pub(crate) id: TokenId,
+    pub(crate) account: ServiceAccountName,
+    pub(crate) description: String,
+    /// In whole seconds, as the token says it.
+    pub(crate) expire_time: DateTime<Utc>,
+    pub(crate) created_by: Principal,
+    pub(crate) create_time: DateTime<Utc>,
+}
+
+impl ServiceAccountToken {
+    /// `{service account}/tokens/{uuid}`
+    pub(crate) fn name(&self) -> String {
+        format!("{}/tokens/{}", self.account, self.id)
+    }
+}
+
+/// What a token must still be in the store for, so that it can be taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Credential {
+    /// The token of a person or of a service: its issuer vouches for it, nothing is stored.
+    Unrecorded,
+    /// The token of a service account.
+    Recorded {
+        /// Whose it is.
+        account: ServiceAccountName,
+        /// Its id.
+        id: TokenId,
+        /// When it must not have expired, if its expiry counts.
+        at: Option<DateTime<Utc>>,
+    },
+}
+
+impl Credential {
+    /// The id to look up.
+    pub(crate) fn recorded_id(&self) -> Option<TokenId> {
+        match self {
+            Self::Unrecorded => None,
+            Self::Recorded {
+                account: _,
+                id,
+                at: _,
+            } => Some(*id),
+        }
+    }
+
+    /// Whether the token counts, given what is stored under its id.
+    pub(crate) fn stands(&self, record: Option<&TokenRecord>) -> bool {
+        match (self, record) {
+            (Self::Unrecorded, _) => true,
+            (Self::Recorded { .. }, None) => false,
+            (Self::Recorded { account, id: _, at }, Some(record)) => {
+                record.account == *account && at.is_none_or(|at| at < record.expire_time)
+            }
+        }
+    }
+}
+
+/// What decides whether a token counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TokenRecord {
+    pub(crate) account: ServiceAccountName,
+    pub(crate) expire_time: DateTime<Utc>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    fn account(id: &str) -> ServiceAccountName {
+        format!("workspaces/w/serviceAccounts/{id}")
+            .parse()
+            .unwrap()
+    }
+
+    #[test]
+    fn only_a_token_that_is_known_for_its_account_and_not_expired_stands() {
+        let id = TokenId(Uuid::from_u128(7));
+        let record = TokenRecord {
+            account: account("ci"),
+            expire_time: at(100),
+        };
+        for (name, time, record, stands) in [
+            ("ci", Some(99), Some(&record), true),
+            ("ci", Some(100), Some(&record), false),
+            ("ci", Some(99), None, false),
+            ("other", Some(99), Some(&record), false),
+            // A grant outlives the token that it was given for.
+            ("ci", None, Some(&record), true),
+            ("ci", None, None, false),
+        ] {
+            let credential = Credential::Recorded {
+                account: account(name),
+                id,
+                at: time.map(at),
+            };
+            assert_eq!(credential.stands(record), stands, "{name} {time:?}");
+        }
+        assert!(Credential::Unrecorded.stands(None));
+    }
+
+    #[test]
+    fn a_token_id_has_one_spelling() {
+        let id = TokenId(Uuid::from_u128(0xab));
+        assert_eq!(TokenId::parse(&id.to_string()), Some(id));
+        for other in [
+            "",
+            "x",
+            &id.to_string().to_uppercase(),
+            &id.0.simple().to_string(),
+        ] {
+            assert_eq!(TokenId::parse(other), None, "{other}");
+        }
+    }
+}

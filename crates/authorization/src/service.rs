@@ -1,0 +1,195 @@
+//! Starting the service, its background tasks, and stopping both.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::config::ConfigError;
+use chassis::database::{self, Database};
+use chassis::environment::Environment;
+use chassis::identity::{Keyring, KeyringError, TokenVerifier};
+use chassis::problem::chain;
+use chassis::requests;
+use chassis::server::{ServeError, Server};
+use model::names::{NameError, RoleBindingId, ServiceName};
+use proto::authorization::v1::authorization_service_server::AuthorizationServiceServer;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+use tonic::service::Routes;
+
+use crate::api::{Authorization, PUBLIC_METHODS};
+use crate::config::Args;
+use crate::policy::{self, Policy};
+use crate::store::{self, MIGRATIONS, Store};
+
+/// Who administers an empty installation.
+const FIRST_ADMINISTRATOR: &str = "admin";
+/// Where the tables are on PostgreSQL.
+const SCHEMA: &str = "authorization";
+/// How often that is forgotten which is old.
+const FORGET_EVERY: Duration = Duration::from_hours(1);
+
+/// Why the service could not start, or broke.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The settings cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The keys cannot be used.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] database::Error),
+    /// The policy cannot be read.
+    #[error("cannot read the policy")]
+    Policy(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The port cannot be used.
+    #[error("the listener is broken")]
+    Listener(#[source] std::io::Error),
+    /// Serving failed.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+}
+
+impl From<policy::Error> for StartError {
+    fn from(error: policy::Error) -> Self {
+        Self::Policy(Box::new(error))
+    }
+}
+
+impl From<store::Error> for StartError {
+    fn from(error: store::Error) -> Self {
+        Self::Policy(Box::new(error))
+    }
+}
+
+impl From<NameError> for StartError {
+    fn from(error: NameError) -> Self {
+        Self::Policy(Box::new(error))
+    }
+}
+
+/// Serves until `stop` resolves; then finishes the running calls, stops the background tasks, and
+/// closes the database.
+///
+/// # Errors
+///
+/// If the keys, the database, the policy or the port cannot be used, or serving fails.
+pub async fn serve(
+    args: Args,
+    listener: TcpListener,
+    environment: Environment,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), StartError> {
+    let Args {
+        listen,
+        database: database_args,
+        keys,
+    } = args;
+    let tls = listen
+        .tls
+        .server(listener.local_addr().map_err(StartError::Listener)?)?;
+    let keyring = Keyring::open(keys.keys)?;
+    let verifier = TokenVerifier::new(
+        keyring.trust()?,
+        ServiceName::Authorization,
+        environment.clone(),
+    );
+    let verifier = Arc::new(verifier);
+    let signing = keyring.signing_folder(environment.clone())?;
+
+    let database = Database::open(
+        &database_args.database_url,
+        SCHEMA,
+        database_args.database_connections,
+        &MIGRATIONS,
+    )
+    .await?;
+    let store = Store::new(database.clone());
+    bootstrap(&store, &environment).await?;
+    let policy = Arc::new(Policy::load(store.clone()).await?);
+
+    let (stopping, stopped) = watch::channel(());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(follow(Arc::clone(&policy), stopped.clone()));
+    tasks.spawn(forget(store.clone(), environment.clone(), stopped));
+
+    let service = Authorization {
+        store,
+        policy,
+        verifier: Arc::clone(&verifier),
+        signing,
+        environment,
+    };
+    let served = Server {
+        name: ServiceName::Authorization,
+        proto_name: "reprise.authorization.v1.AuthorizationService",
+        routes: Routes::new(AuthorizationServiceServer::new(service)),
+        verifier,
+        public_methods: PUBLIC_METHODS,
+        tls,
+        drain: listen.drain(),
+    }
+    .serve(listener, stop)
+    .await;
+
+    drop(stopping);
+    tasks.join_all().await;
+    database.close().await;
+    Ok(served?)
+}
+
+async fn bootstrap(store: &Store, environment: &Environment) -> Result<(), StartError> {
+    let administrator = FIRST_ADMINISTRATOR.parse()?;
+    let binding = RoleBindingId::new(environment.new_uuid());
+    if store
+        .bootstrap(&administrator, binding, environment.now())
+        .await?
+    {
+        tracing::info!(
+            principal = %format_args!("user:{administrator}"), role = "roles/SYSTEM_ADMIN",
+            "the first policy was made"
+        );
+    }
+    Ok(())
+}
+
+/// Resolves when the service stops.
+async fn ended(mut stopped: watch::Receiver<()>) {
+    // Nothing is ever sent: it resolves, with an error, when the sender is dropped.
+    let _ = stopped.changed().await;
+}
+
+async fn follow(policy: Arc<Policy>, stopped: watch::Receiver<()>) {
+    policy.follow(ended(stopped)).await;
+}
+
+/// Forgets old requests and grants.
+async fn forget(store: Store, environment: Environment, stopped: watch::Receiver<()>) {
+    let mut ticks = tokio::time::interval(FORGET_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let forgetting = async {
+        loop {
+            ticks.tick().await;
+            match requests::forget_old(store.database(), environment.now()).await {
+                Ok(requests) => tracing::debug!(requests, "old requests were forgotten"),
+                Err(error) => {
+                    tracing::warn!(cause = chain(&error), "old requests could not be forgotten");
+                }
+            }
+            match store.forget_old_grants().await {
+                Ok(grants) => tracing::debug!(grants, "old grants were forgotten"),
+                Err(error) => {
+                    tracing::warn!(cause = chain(&error), "old grants could not be forgotten");
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = ended(stopped) => {}
+        () = forgetting => {}
+    }
+}

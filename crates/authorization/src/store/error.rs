@@ -1,0 +1,46 @@
+use std::fmt;
+
+use chassis::database::{self, StoreError};
+use chassis::requests::Reused;
+use model::names::{RoleBindingName, RoleName};
+
+/// Why a store method failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] database::Error),
+    /// The `request_id` belongs to another request.
+    #[error(transparent)]
+    Reused(#[from] Reused),
+    /// The change was decided at a policy that is not the newest any more. Decide again.
+    #[error("the policy has moved on")]
+    PolicyMoved,
+    /// The role's name is taken.
+    #[error("role {0} exists")]
+    RoleExists(RoleName),
+    /// There is no such binding, or no more.
+    #[error("binding {0} does not exist")]
+    NoSuchBinding(RoleBindingName),
+    /// Nobody could administer the system any more.
+    #[error("this is the last binding of SYSTEM_ADMIN on the system")]
+    LastAdministrator,
+}
+
+impl StoreError for Error {
+    fn database(&self) -> Option<&database::Error> {
+        match self {
+            Self::Database(error) => Some(error),
+            Self::Reused(_)
+            | Self::PolicyMoved
+            | Self::RoleExists(_)
+            | Self::NoSuchBinding(_)
+            | Self::LastAdministrator => None,
+        }
+    }
+}
+
+/// What is stored cannot be read.
+pub(super) fn corrupt(what: impl fmt::Display) -> Error {
+    Error::Database(database::Error::corrupt(what))
+}

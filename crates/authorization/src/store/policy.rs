@@ -1,0 +1,217 @@
+//! The revision of the policy, and the whole policy at once.
+
+use chassis::database::{Connection, time};
+use chassis::{args, transaction};
+use chrono::{DateTime, Utc};
+use model::names::{Principal, PrincipalId, ResourceName, RoleBindingId, RoleName, ServiceName};
+use model::roles::SystemRole;
+use uuid::Uuid;
+
+use super::error::corrupt;
+use super::roles::stored_permissions;
+use super::{Error, Store};
+use crate::domain::index::{BindingRow, PolicyRows, RoleRow};
+use crate::domain::policy::PolicyRevision;
+use crate::domain::tokens::{TokenId, TokenRecord};
+
+/// How things stand right now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Freshness {
+    /// The newest policy.
+    pub(crate) revision: PolicyRevision,
+    /// What is known of the token that was asked for.
+    pub(crate) token: Option<TokenRecord>,
+}
+
+#[derive(sqlx::FromRow)]
+struct FreshnessRow {
+    revision: i64,
+    account: Option<String>,
+    expire_time: Option<i64>,
+}
+
+/// A row of the whole policy: the revision, a role or a binding.
+#[derive(sqlx::FromRow)]
+struct PolicyRow {
+    revision: Option<i64>,
+    id: Option<Uuid>,
+    role: Option<String>,
+    permissions: Option<String>,
+    resource: Option<String>,
+    principal: Option<String>,
+}
+
+impl Store {
+    /// Makes the first policy, if there is none: `administrator` is SYSTEM_ADMIN, and nobody else
+    /// anything. Tells whether it did.
+    ///
+    /// It is done once in the life of a database, however many replicas start at the same time, and
+    /// never again, also when the binding was removed.
+    pub(crate) async fn bootstrap(
+        &self,
+        administrator: &PrincipalId,
+        binding: RoleBindingId,
+        now: DateTime<Utc>,
+    ) -> Result<bool, Error> {
+        transaction!(self.database, |transaction| {
+            // Another replica's insert is waited for, and then conflicts.
+            let first = transaction
+                .execute(
+                    "INSERT INTO policy (singleton, revision) VALUES (1, 1)
+                         ON CONFLICT DO NOTHING",
+                    args![],
+                )
+                .await?;
+            if first == 0 {
+                return Ok(false);
+            }
+            transaction
+                .execute(
+                    "INSERT INTO role_bindings
+                             (id, resource, principal, role, created_by, create_time)
+                         VALUES ($1, $2, $3, $4, $5, $6)",
+                    args![
+                        binding.get(),
+                        ResourceName::System.to_string(),
+                        Principal::User(administrator.clone()).to_string(),
+                        RoleName::built_in(SystemRole::SystemAdmin).to_string(),
+                        Principal::Service(ServiceName::Authorization).to_string(),
+                        now,
+                    ],
+                )
+                .await?;
+            Ok(true)
+        })
+    }
+
+    /// The newest policy revision, and what is known of one token of a service account.
+    pub(crate) async fn freshness(&self, token: Option<TokenId>) -> Result<Freshness, Error> {
+        let FreshnessRow {
+            revision,
+            account,
+            expire_time,
+        } = self
+            .database
+            .read()
+            .await?
+            .fetch_one(
+                "SELECT policy.revision, token.account, token.expire_time
+                 FROM policy LEFT JOIN service_account_tokens AS token ON token.id = $1",
+                args![token.map(|TokenId(id)| id)],
+            )
+            .await?;
+        let token = match (account, expire_time) {
+            (Some(account), Some(expire_time)) => Some(TokenRecord {
+                account: account.parse().map_err(corrupt)?,
+                expire_time: time(expire_time)?,
+            }),
+            _ => None,
+        };
+        Ok(Freshness {
+            revision: PolicyRevision(revision),
+            token,
+        })
+    }
+
+    /// All roles and bindings. It is one statement, so that all of it is of one revision; its rows
+    /// are not bounded, since the index has all of them.
+    pub(crate) async fn policy(&self) -> Result<PolicyRows, Error> {
+        let rows = self
+            .database
+            .read()
+            .await?
+            .fetch_all::<PolicyRow>(
+                "SELECT revision, NULL AS id, NULL AS role, NULL AS permissions,
+                        NULL AS resource, NULL AS principal
+                 FROM policy
+                 UNION ALL
+                 SELECT NULL, id, role, NULL, resource, principal FROM role_bindings
+                 UNION ALL
+                 SELECT NULL, NULL, name, permissions, NULL, NULL FROM roles",
+                args![],
+            )
+            .await?;
+        let mut revision = None;
+        let mut roles = Vec::new();
+        let mut bindings = Vec::with_capacity(rows.len());
+        for row in rows {
+            let PolicyRow {
+                revision: number,
+                id,
+                role,
+                permissions,
+                resource,
+                principal,
+            } = row;
+            match (number, id, role, permissions, resource, principal) {
+                (Some(number), None, None, None, None, None) => {
+                    revision = Some(PolicyRevision(number));
+                }
+                (None, Some(id), Some(role), None, Some(resource), Some(principal)) => {
+                    let id = RoleBindingId::new(id);
+                    bindings.push(BindingRow {
+                        id,
+                        resource,
+                        principal,
+                        role,
+                    });
+                }
+                (None, None, Some(name), Some(permissions), None, None) => {
+                    let permissions = stored_permissions(&permissions).ok();
+                    roles.push(RoleRow { name, permissions });
+                }
+                _ => return Err(corrupt("a row of the policy is neither role nor binding")),
+            }
+        }
+        let revision = revision.ok_or_else(|| corrupt("there is no policy"))?;
+        Ok(PolicyRows {
+            revision,
+            roles,
+            bindings,
+        })
+    }
+}
+
+/// Moves the policy on from the revision that a change was decided at, and locks it until the end
+/// of the transaction.
+pub(super) async fn advance(
+    transaction: &mut Connection,
+    decided_at: PolicyRevision,
+) -> Result<PolicyRevision, Error> {
+    let moved = transaction
+        .fetch_optional::<(i64,)>(
+            "UPDATE policy SET revision = revision + 1 WHERE revision = $1 RETURNING revision",
+            args![decided_at.0],
+        )
+        .await?;
+    moved
+        .map(|(revision,)| PolicyRevision(revision))
+        .ok_or(Error::PolicyMoved)
+}
+
+/// Makes sure that the policy is still at the revision that something was decided at, and keeps it
+/// there until the end of the transaction.
+pub(super) async fn hold(
+    transaction: &mut Connection,
+    decided_at: PolicyRevision,
+) -> Result<(), Error> {
+    let held = transaction
+        .execute(
+            "UPDATE policy SET revision = revision WHERE revision = $1",
+            args![decided_at.0],
+        )
+        .await?;
+    if held == 1 {
+        Ok(())
+    } else {
+        Err(Error::PolicyMoved)
+    }
+}
+
+/// The revision that a transaction sees.
+pub(super) async fn current(connection: &mut Connection) -> Result<PolicyRevision, Error> {
+    let (revision,) = connection
+        .fetch_one::<(i64,)>("SELECT revision FROM policy", args![])
+        .await?;
+    Ok(PolicyRevision(revision))
+}
