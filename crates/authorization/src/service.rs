@@ -27,7 +27,7 @@ use crate::store::{self, MIGRATIONS, Store};
 /// Who administers an empty installation.
 const FIRST_ADMINISTRATOR: &str = "admin";
 /// Where the tables are on PostgreSQL.
-const SCHEMA: &str = "authorization";
+const SCHEMA: &str = "reprise_authorization";
 /// How often that is forgotten which is old.
 const FORGET_EVERY: Duration = Duration::from_hours(1);
 
