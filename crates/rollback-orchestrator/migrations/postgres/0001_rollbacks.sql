@@ -1,0 +1,60 @@
+-- One accepted request to roll a Deployment back. Rows are for ever.
+CREATE TABLE rollbacks (
+    id UUID PRIMARY KEY,
+    deployment TEXT NOT NULL,
+    deployment_uid UUID NOT NULL,
+    -- What the client called the request, and the SHA-256 of the request.
+    request_id UUID,
+    request_body BYTEA,
+    created_by TEXT NOT NULL,
+    target BIGINT NOT NULL,
+    expected_latest BIGINT NOT NULL,
+    replaced BIGINT NOT NULL,
+    scope TEXT NOT NULL,
+    description TEXT NOT NULL,
+    permissions TEXT NOT NULL,
+    plan_digest TEXT NOT NULL,
+    acknowledged TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('PENDING', 'RUNNING', 'SUCCEEDED', 'FAILED')),
+    needs_attention BOOLEAN NOT NULL,
+    deploy BIGINT,
+    roll_out TEXT,
+    -- An encoded google.rpc.Status: why it failed, or, while it runs, what it fails with once the
+    -- registry has confirmed that there is no deploy.
+    error BYTEA,
+    write_deadline BIGINT NOT NULL,
+    create_time BIGINT NOT NULL,
+    update_time BIGINT NOT NULL,
+    end_time BIGINT,
+    version BIGINT NOT NULL,
+    -- Who carries it out, until when, by the clock of this database. The fence goes up with every
+    -- new owner, and every later write names the fence that it was begun under.
+    lease_owner UUID,
+    lease_expire_time BIGINT NOT NULL,
+    fence BIGINT NOT NULL,
+    CHECK ((request_id IS NULL) = (request_body IS NULL)),
+    CHECK ((state = 'SUCCEEDED') = (deploy IS NOT NULL)),
+    CHECK ((deploy IS NULL) = (roll_out IS NULL)),
+    CHECK (state <> 'FAILED' OR error IS NOT NULL),
+    CHECK ((state IN ('SUCCEEDED', 'FAILED')) = (end_time IS NOT NULL))
+);
+
+-- A request is accepted once.
+CREATE UNIQUE INDEX rollbacks_by_request ON rollbacks (created_by, deployment, request_id);
+
+-- At most one rollback of a Deployment lies between its acceptance and its write.
+CREATE UNIQUE INDEX rollbacks_unwritten ON rollbacks (deployment_uid)
+    WHERE state IN ('PENDING', 'RUNNING');
+
+CREATE INDEX rollbacks_to_take_up ON rollbacks (lease_expire_time)
+    WHERE state IN ('PENDING', 'RUNNING');
+
+CREATE TABLE rollback_steps (
+    rollback UUID NOT NULL REFERENCES rollbacks (id),
+    kind TEXT NOT NULL CHECK (kind IN ('PLAN', 'AUTHORIZE', 'WRITE', 'ROLL_OUT')),
+    attempts BIGINT NOT NULL,
+    start_time BIGINT NOT NULL,
+    end_time BIGINT,
+    error BYTEA,
+    PRIMARY KEY (rollback, kind)
+);

@@ -1,0 +1,78 @@
+//! The RPCs of the rollback-orchestrator, one file each.
+
+mod create_rollback;
+mod encode;
+mod get_rollback;
+mod plan_rollback;
+mod target;
+
+use chassis::access::Access;
+use chassis::environment::Environment;
+use model::permissions::{Permission, PermissionSet};
+use proto::rollback::v1::rollback_service_server::RollbackService;
+use proto::rollback::v1::{
+    CreateRollbackRequest, CreateRollbackResponse, GetRollbackRequest, GetRollbackResponse,
+    PlanRollbackRequest, PlanRollbackResponse,
+};
+use tonic::{Request, Response, Status};
+
+use crate::clients::authorization::Authorization;
+use crate::execution::Execution;
+use crate::planning::Planner;
+use crate::store::Store;
+
+/// What every RPC here needs.
+const NEEDED: PermissionSet = PermissionSet::of(&[Permission::DeploymentDeployRevisionsGet]);
+
+/// Whoever holds one of these on a Deployment may know that it exists.
+const VISIBLE_BY: PermissionSet = PermissionSet::of(&[
+    Permission::DeploymentConfigGet,
+    Permission::WorkspaceDeploymentsGet,
+]);
+
+/// What a plan tells a caller depends on these.
+const OF_A_PLAN: PermissionSet = PermissionSet::of(&[
+    Permission::DeploymentImagesPush,
+    Permission::DeploymentDagsPush,
+    Permission::DeploymentVariablesGet,
+]);
+
+/// The service behind the RPCs.
+pub(crate) struct Api {
+    pub(crate) access: Access,
+    pub(crate) authorization: Authorization,
+    pub(crate) planner: Planner,
+    pub(crate) store: Store,
+    pub(crate) execution: Execution,
+    pub(crate) environment: Environment,
+}
+
+#[tonic::async_trait]
+impl RollbackService for Api {
+    async fn plan_rollback(
+        &self,
+        request: Request<PlanRollbackRequest>,
+    ) -> Result<Response<PlanRollbackResponse>, Status> {
+        Ok(plan_rollback::handle(self, request)
+            .await
+            .map(Response::new)?)
+    }
+
+    async fn create_rollback(
+        &self,
+        request: Request<CreateRollbackRequest>,
+    ) -> Result<Response<CreateRollbackResponse>, Status> {
+        Ok(create_rollback::handle(self, request)
+            .await
+            .map(Response::new)?)
+    }
+
+    async fn get_rollback(
+        &self,
+        request: Request<GetRollbackRequest>,
+    ) -> Result<Response<GetRollbackResponse>, Status> {
+        Ok(get_rollback::handle(self, request)
+            .await
+            .map(Response::new)?)
+    }
+}

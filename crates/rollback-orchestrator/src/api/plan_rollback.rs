@@ -1,0 +1,56 @@
+//! PlanRollback: everything that a rollback would do, refuse, warn of and leave alone.
+//!
+//! It reads only. Whoever may see the history may see the plan, without any permission to roll back:
+//! the plan says which one is missing.
+
+use chassis::access::{Freshness, judge};
+use chassis::fields::Fields;
+use chassis::identity::caller;
+use chassis::problem::Problem;
+use model::names::DeploymentName;
+use proto::rollback::v1::plan_rollback_request::Target;
+use proto::rollback::v1::{PlanRollbackRequest, PlanRollbackResponse};
+use tonic::Request;
+
+use super::target::{self, Asked};
+use super::{Api, NEEDED, OF_A_PLAN, VISIBLE_BY, encode};
+use crate::planning::Purpose;
+
+pub(super) async fn handle(
+    service: &Api,
+    request: Request<PlanRollbackRequest>,
+) -> Result<PlanRollbackResponse, Problem> {
+    let caller = caller(&request)?;
+    let PlanRollbackRequest {
+        parent,
+        scope,
+        target,
+    } = request.into_inner();
+
+    let mut fields = Fields::new();
+    let parent = fields.parse::<DeploymentName>("parent", &parent);
+    let target = target.map(|Target::TargetDeploy(name)| name);
+    let asked = target::read(&mut fields, parent.as_ref(), target.as_deref(), scope);
+    let Some(parent) = parent else {
+        return Err(fields.into_problem());
+    };
+
+    let resource = parent.into();
+    let asks = NEEDED.union(VISIBLE_BY).union(OF_A_PLAN);
+    let held = service
+        .access
+        .held(&caller, &resource, asks, Freshness::MinimizeLatency)
+        .await?;
+    judge(&caller, &resource, NEEDED, held)?;
+    let Some(Asked { target, scope }) = asked else {
+        return Err(fields.into_problem());
+    };
+
+    let plan = service
+        .planner
+        .plan(caller.principal(), held, &target, scope, Purpose::Show)
+        .await?;
+    Ok(PlanRollbackResponse {
+        plan: Some(encode::plan(plan)),
+    })
+}

@@ -1,0 +1,188 @@
+//! The history of a Deployment, and the deploy that a rollback makes.
+
+mod decode;
+
+use chassis::client::{ServiceChannel, retry};
+use chassis::convert;
+use chassis::problem::{Problem, reason_of};
+use model::deploys::Scope;
+use model::names::{DeployName, DeployNumber, DeploymentName, RollbackName};
+use proto::common::v1::ErrorReason;
+use proto::registry::v1::deploy_registry_service_client::DeployRegistryServiceClient;
+use proto::registry::v1::{
+    CloseRollbackRequest, CreateRollbackDeployRequest, GetDeployRequest, GetDeploymentRequest,
+    ListDeploysRequest,
+};
+use tonic::Status;
+
+use self::decode::Malformed;
+use super::authorization::Permit;
+use super::failure::Failure;
+use crate::domain::history::{Deployment, LeftBehind, Preview, Target};
+
+pub(crate) const DEPENDENCY: &str = "deploy-registry";
+
+/// How many of the deploys that a rollback leaves behind are looked at.
+const MOST_LEFT_BEHIND: i64 = 100;
+
+/// A page of deploys, each with its settings, can be larger than the usual 4 MiB.
+const LARGEST_ANSWER: usize = 32 * 1024 * 1024;
+
+/// The deploy-registry. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Registry {
+    client: DeployRegistryServiceClient<ServiceChannel>,
+}
+
+/// A deploy to write for a rollback.
+#[derive(Clone, Copy)]
+pub(crate) struct Write<'a> {
+    pub(crate) rollback: &'a RollbackName,
+    pub(crate) target: DeployNumber,
+    pub(crate) scope: Scope,
+    pub(crate) expected_latest: DeployNumber,
+    pub(crate) description: &'a str,
+    pub(crate) permit: &'a Permit,
+}
+
+impl Registry {
+    pub(crate) fn new(channel: ServiceChannel) -> Self {
+        let client =
+            DeployRegistryServiceClient::new(channel).max_decoding_message_size(LARGEST_ANSWER);
+        Self { client }
+    }
+
+    /// A Deployment, with what runs now.
+    pub(crate) async fn deployment(&self, name: &DeploymentName) -> Result<Deployment, Problem> {
+        let request = GetDeploymentRequest {
+            name: name.to_string(),
+        };
+        let response = retry(|| {
+            let (mut client, request) = (self.client.clone(), request.clone());
+            async move { client.get_deployment(request).await }
+        })
+        .await
+        .map_err(told)?;
+        Ok(decode::deployment(response)?)
+    }
+
+    /// A deploy to roll back to.
+    pub(crate) async fn target(&self, name: &DeployName) -> Result<Target, Problem> {
+        let request = GetDeployRequest {
+            name: name.to_string(),
+        };
+        let response = retry(|| {
+            let (mut client, request) = (self.client.clone(), request.clone());
+            async move { client.get_deploy(request).await }
+        })
+        .await
+        .map_err(told)?;
+        Ok(decode::target(response)?)
+    }
+
+    /// What would be written for a rollback, and what is against it.
+    pub(crate) async fn preview(
+        &self,
+        target: &DeployName,
+        scope: Scope,
+    ) -> Result<Preview, Problem> {
+        let request = CreateRollbackDeployRequest {
+            parent: target.deployment().to_string(),
+            target_deploy: target.to_string(),
+            scope: convert::scope_to_proto(scope).into(),
+            validate_only: true,
+            ..CreateRollbackDeployRequest::default()
+        };
+        let response = retry(|| {
+            let (mut client, request) = (self.client.clone(), request.clone());
+            async move { client.create_rollback_deploy(request).await }
+        })
+        .await
+        .map_err(told)?;
+        Ok(decode::preview(response)?)
+    }
+
+    /// The deploys after `target`, up to `current`, of a history that ends with `latest`: the newest
+    /// hundred of them.
+    pub(crate) async fn left_behind(
+        &self,
+        target: &DeployName,
+        current: DeployNumber,
+        latest: DeployNumber,
+    ) -> Result<LeftBehind, Problem> {
+        let after_target = latest.get().saturating_sub(target.number().get());
+        let page_size = after_target.clamp(0, MOST_LEFT_BEHIND);
+        if page_size == 0 {
+            return Ok(LeftBehind {
+                from_git: Vec::new(),
+                looked_at: 0,
+            });
+        }
+        let request = ListDeploysRequest {
+            parent: target.deployment().to_string(),
+            page_size: i32::try_from(page_size).unwrap_or(i32::MAX),
+            page_token: String::new(),
+        };
+        let response = retry(|| {
+            let (mut client, request) = (self.client.clone(), request.clone());
+            async move { client.list_deploys(request).await }
+        })
+        .await
+        .map_err(told)?;
+        Ok(decode::left_behind(response, target.number(), current)?)
+    }
+
+    /// Writes the deploy of a rollback, or returns the one that was written before.
+    pub(crate) async fn write(&self, write: Write<'_>) -> Result<DeployNumber, Failure> {
+        let Write {
+            rollback,
+            target,
+            scope,
+            expected_latest,
+            description,
+            permit,
+        } = write;
+        let deploy = |number| DeployName::new(rollback.deployment().clone(), number).to_string();
+        let request = CreateRollbackDeployRequest {
+            parent: rollback.deployment().to_string(),
+            target_deploy: deploy(target),
+            scope: convert::scope_to_proto(scope).into(),
+            rollback: rollback.to_string(),
+            permit: permit.0.clone(),
+            expected_latest_deploy: deploy(expected_latest),
+            description: description.to_owned(),
+            validate_only: false,
+        };
+        match self.client.clone().create_rollback_deploy(request).await {
+            Ok(response) => decode::written(response.into_inner(), rollback).map_err(unclear),
+            Err(status) => Err(Failure::new(DEPENDENCY, status)),
+        }
+    }
+
+    /// Finds out what became of a rollback: its deploy, or, with none, that there never will be one.
+    pub(crate) async fn close(
+        &self,
+        rollback: &RollbackName,
+    ) -> Result<Option<DeployNumber>, Failure> {
+        let request = CloseRollbackRequest {
+            rollback: rollback.to_string(),
+        };
+        match self.client.clone().close_rollback(request).await {
+            Ok(response) => decode::closed(response.into_inner(), rollback).map_err(unclear),
+            Err(status) => Err(Failure::new(DEPENDENCY, status)),
+        }
+    }
+}
+
+/// An answer that cannot be read says nothing of what happened.
+fn unclear(error: Malformed) -> Failure {
+    Failure::Passing(error.into())
+}
+
+/// What an error of a read means for the caller: that what it named does not exist is its business.
+fn told(status: Status) -> Problem {
+    match reason_of(&status) {
+        Some(ErrorReason::ResourceNotFound) => Problem::relay(status),
+        Some(_) | None => Problem::from_dependency(DEPENDENCY, status),
+    }
+}

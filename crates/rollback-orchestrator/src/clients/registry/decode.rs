@@ -1,0 +1,389 @@
+//! From the registry's answers to the domain. What does not fit is the registry's fault, and INTERNAL.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chassis::problem::Problem;
+use chrono::{DateTime, Utc};
+use model::deploys::DagDeployMode;
+use model::names::{DeployName, DeployNumber, RollbackName};
+use prost_types::Timestamp;
+use proto::common::v1 as common;
+use proto::registry::v1 as wire;
+
+use crate::domain::blocker::{Blocker, BlockerCode};
+use crate::domain::history::{
+    Composed, Current, Deployment, DeploymentUid, GitSource, LeftBehind, Preview, Target,
+};
+use crate::domain::revision::{Bundle, DbtBundle, Image, Revision};
+
+/// An answer of the registry that makes no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("the deploy-registry's answer cannot be read: {0}")]
+pub(super) struct Malformed(String);
+
+impl From<Malformed> for Problem {
+    fn from(error: Malformed) -> Self {
+        Self::internal(error)
+    }
+}
+
+pub(super) fn deployment(response: wire::GetDeploymentResponse) -> Result<Deployment, Malformed> {
+    let wire::GetDeploymentResponse { deployment } = response;
+    let wire::Deployment {
+        name,
+        uid,
+        display_name: _,
+        description: _,
+        labels: _,
+        dag_deploy_mode,
+        rollback_enabled: _,
+        settings,
+        latest_deploy,
+        current_deploy,
+        current_revision,
+        etag: _,
+        create_time: _,
+        update_time: _,
+        created_by: _,
+    } = required("deployment", deployment)?;
+    let current = match (current_deploy.as_str(), current_revision) {
+        ("", None) => None,
+        (name, Some(current)) => Some(Current {
+            number: deploy_number(name)?,
+            revision: revision(current)?,
+        }),
+        (_, None) => return Err(Malformed("current_revision is missing".to_owned())),
+    };
+    let latest = match latest_deploy.as_str() {
+        "" => DeployNumber::NONE,
+        name => deploy_number(name)?,
+    };
+    Ok(Deployment {
+        name: parse("name", &name)?,
+        uid: DeploymentUid(parse("uid", &uid)?),
+        mode: mode(dag_deploy_mode)?,
+        settings: settings.into_iter().collect(),
+        latest,
+        current,
+    })
+}
+
+pub(super) fn target(response: wire::GetDeployResponse) -> Result<Target, Malformed> {
+    let wire::GetDeployResponse { deploy } = response;
+    let deploy = required("deploy", deploy)?;
+    Ok(Target {
+        number: number(&deploy)?,
+        revision: revision(required("revision", deploy.revision)?)?,
+        settings: deploy.settings.into_iter().collect(),
+        git: deploy.git.map(git),
+        expire_time: deploy.artifacts_expire_time.map(time).transpose()?,
+    })
+}
+
+pub(super) fn preview(response: wire::CreateRollbackDeployResponse) -> Result<Preview, Malformed> {
+    let wire::CreateRollbackDeployResponse {
+        deploy,
+        revision_digest,
+        blockers,
+    } = response;
+    let blockers = blockers
+        .into_iter()
+        .map(blocker)
+        .collect::<Result<Vec<_>, _>>()?;
+    let composed = deploy
+        .map(|deploy| {
+            Ok(Composed {
+                number: number(&deploy)?,
+                revision: revision(required("revision", deploy.revision)?)?,
+                digest: required(
+                    "revision_digest",
+                    Some(revision_digest).filter(|d| !d.is_empty()),
+                )?,
+            })
+        })
+        .transpose()?;
+    if composed.is_none() && blockers.is_empty() {
+        return Err(Malformed(
+            "it composed nothing and does not say why".to_owned(),
+        ));
+    }
+    Ok(Preview { composed, blockers })
+}
+
+pub(super) fn left_behind(
+    response: wire::ListDeploysResponse,
+    target: DeployNumber,
+    current: DeployNumber,
+) -> Result<LeftBehind, Malformed> {
+    let wire::ListDeploysResponse {
+        deploys,
+        next_page_token: _,
+    } = response;
+    let mut left_behind = LeftBehind {
+        from_git: Vec::new(),
+        looked_at: 0,
+    };
+    for deploy in deploys {
+        let number = number(&deploy)?;
+        if number <= target || number > current {
+            continue;
+        }
+        left_behind.looked_at += 1;
+        left_behind
+            .from_git
+            .extend(deploy.git.map(|source| (number, git(source))));
+    }
+    Ok(left_behind)
+}
+
+pub(super) fn written(
+    response: wire::CreateRollbackDeployResponse,
+    rollback: &RollbackName,
+) -> Result<DeployNumber, Malformed> {
+    let wire::CreateRollbackDeployResponse {
+        deploy,
+        revision_digest: _,
+        blockers: _,
+    } = response;
+    deploy_of(required("deploy", deploy)?, rollback)
+}
+
+pub(super) fn closed(
+    response: wire::CloseRollbackResponse,
+    rollback: &RollbackName,
+) -> Result<Option<DeployNumber>, Malformed> {
+    let wire::CloseRollbackResponse { deploy } = response;
+    deploy.map(|deploy| deploy_of(deploy, rollback)).transpose()
+}
+
+/// The number of a deploy that the rollback is said to have made.
+fn deploy_of(deploy: wire::Deploy, rollback: &RollbackName) -> Result<DeployNumber, Malformed> {
+    let origin = required("rollback", deploy.rollback.as_ref())?;
+    if origin.rollback != rollback.to_string() {
+        return Err(Malformed(format!(
+            "the deploy is of {}, not {rollback}",
+            origin.rollback
+        )));
+    }
+    number(&deploy)
+}
+
+fn number(deploy: &wire::Deploy) -> Result<DeployNumber, Malformed> {
+    DeployNumber::new(deploy.number)
+        .ok()
+        .filter(|number| !number.is_none())
+        .ok_or_else(|| Malformed(format!("{} is no number of a deploy", deploy.number)))
+}
+
+fn deploy_number(name: &str) -> Result<DeployNumber, Malformed> {
+    Ok(parse::<DeployName>("deploy", name)?.number())
+}
+
+fn revision(revision: wire::Revision) -> Result<Revision, Malformed> {
+    let wire::Revision {
+        image,
+        runtime_version,
+        airflow_version,
+        dag_bundle,
+        dbt_bundles,
+        dag_deploy_mode,
+    } = revision;
+    Ok(Revision {
+        image: image.map(self::image).transpose()?,
+        runtime: parse_optional("runtime_version", &runtime_version)?,
+        airflow: parse_optional("airflow_version", &airflow_version)?,
+        dag_bundle: dag_bundle
+            .map(|wire::Bundle { sha256, size_bytes }| bundle(&sha256, size_bytes))
+            .transpose()?,
+        dbt_bundles: dbt_bundles
+            .into_iter()
+            .map(
+                |wire::DbtBundle {
+                     mount_path,
+                     sha256,
+                     size_bytes,
+                 }| {
+                    Ok(DbtBundle {
+                        mount_path,
+                        bundle: bundle(&sha256, size_bytes)?,
+                    })
+                },
+            )
+            .collect::<Result<_, Malformed>>()?,
+        mode: mode(dag_deploy_mode)?,
+    })
+}
+
+fn image(
+    wire::Image {
+        repository,
+        tag,
+        digest,
+    }: wire::Image,
+) -> Result<Image, Malformed> {
+    Ok(Image {
+        repository,
+        tag,
+        digest: parse("image digest", &digest)?,
+    })
+}
+
+fn bundle(sha256: &str, size_bytes: i64) -> Result<Bundle, Malformed> {
+    Ok(Bundle {
+        sha256: parse("sha256", sha256)?,
+        size_bytes,
+    })
+}
+
+fn git(git: wire::GitSource) -> GitSource {
+    let wire::GitSource {
+        provider: _,
+        repository,
+        branch,
+        commit_sha,
+        author: _,
+        commit_url: _,
+    } = git;
+    GitSource {
+        repository,
+        branch,
+        commit: commit_sha,
+    }
+}
+
+fn mode(mode: i32) -> Result<DagDeployMode, Malformed> {
+    match wire::DagDeployMode::try_from(mode) {
+        Ok(wire::DagDeployMode::Image) => Ok(DagDeployMode::Image),
+        Ok(wire::DagDeployMode::DagOnly) => Ok(DagDeployMode::DagOnly),
+        Ok(wire::DagDeployMode::GitSync) => Ok(DagDeployMode::GitSync),
+        Ok(wire::DagDeployMode::Nfs) => Ok(DagDeployMode::Nfs),
+        Ok(wire::DagDeployMode::Unspecified) | Err(_) => {
+            Err(Malformed(format!("{mode} is no DAG deploy mode")))
+        }
+    }
+}
+
+fn blocker(blocker: common::Blocker) -> Result<Blocker, Malformed> {
+    let common::Blocker {
+        code,
+        subject,
+        text,
+    } = blocker;
+    // A reason of a newer registry must not be lost: whoever cannot tell it must not go on.
+    let code = common::BlockerCode::try_from(code)
+        .ok()
+        .and_then(|code| BlockerCode::from_name(code.as_str_name().strip_prefix("BLOCKER_CODE_")?))
+        .ok_or_else(|| Malformed(format!("{code} is no blocker that is known here")))?;
+    Ok(Blocker {
+        code,
+        subject,
+        text,
+    })
+}
+
+fn time(Timestamp { seconds, nanos }: Timestamp) -> Result<DateTime<Utc>, Malformed> {
+    u32::try_from(nanos)
+        .ok()
+        .and_then(|nanos| DateTime::from_timestamp(seconds, nanos))
+        .ok_or_else(|| Malformed(format!("{seconds} s and {nanos} ns is no time")))
+}
+
+fn required<T>(what: &str, value: Option<T>) -> Result<T, Malformed> {
+    value.ok_or_else(|| Malformed(format!("{what} is missing")))
+}
+
+fn parse<T: FromStr<Err: fmt::Display>>(what: &str, text: &str) -> Result<T, Malformed> {
+    text.parse()
+        .map_err(|error| Malformed(format!("{what}: {error}")))
+}
+
+fn parse_optional<T: FromStr<Err: fmt::Display>>(
+    what: &str,
+    text: &str,
+) -> Result<Option<T>, Malformed> {
+    if text.is_empty() {
+        Ok(None)
+    } else {
+        parse(what, text).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_blocker_of_the_api_is_known_and_no_other() {
+        let known = (1..=BlockerCode::ALL.len()).map(|code| {
+            let code = i32::try_from(code).unwrap();
+            let blocker = common::Blocker {
+                code,
+                subject: "s".to_owned(),
+                text: "t".to_owned(),
+            };
+            self::blocker(blocker).unwrap().code
+        });
+        let mut known = known.collect::<Vec<_>>();
+        known.sort_unstable();
+        assert_eq!(known, BlockerCode::ALL);
+        for code in [-1, 0, i32::MAX] {
+            let blocker = common::Blocker {
+                code,
+                subject: String::new(),
+                text: String::new(),
+            };
+            assert!(self::blocker(blocker).is_err(), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_preview_that_composes_nothing_says_why() {
+        let preview = |blockers| {
+            let deploy = None;
+            let revision_digest = String::new();
+            self::preview(wire::CreateRollbackDeployResponse {
+                deploy,
+                revision_digest,
+                blockers,
+            })
+        };
+        assert!(preview(Vec::new()).is_err());
+        let blocker = common::Blocker {
+            code: common::BlockerCode::NothingDeployed.into(),
+            subject: String::new(),
+            text: String::new(),
+        };
+        assert_eq!(
+            preview(vec![blocker]).unwrap().blockers[0].code,
+            BlockerCode::NothingDeployed
+        );
+    }
+
+    #[test]
+    fn a_deploy_of_another_rollback_is_not_taken_for_ours() {
+        let deployment = "workspaces/w/deployments/d";
+        let name = |id: u128| format!("{deployment}/rollbacks/{}", uuid::Uuid::from_u128(id));
+        let deploy = |rollback: String| wire::Deploy {
+            number: 7,
+            rollback: Some(wire::RollbackOrigin {
+                rollback,
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let ours = name(1).parse::<RollbackName>().unwrap();
+        assert_eq!(deploy_of(deploy(name(1)), &ours).unwrap().get(), 7);
+        assert!(deploy_of(deploy(name(2)), &ours).is_err());
+        assert!(
+            deploy_of(
+                wire::Deploy {
+                    number: 7,
+                    ..Default::default()
+                },
+                &ours
+            )
+            .is_err()
+        );
+    }
+}

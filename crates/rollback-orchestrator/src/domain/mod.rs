@@ -1,0 +1,29 @@
+//! What a rollback would do, whether it may be done, and how far it has come: pure rules and data.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`history`] | the Deployment and its deploys, as the registry tells them |
+//! | [`revision`] | what a deploy runs, and in what two of them differ |
+//! | [`blocker`], [`warning`] | why a rollback cannot be done, and what it does besides |
+//! | [`plan`] | everything that a rollback would do, refuse, warn of and leave alone |
+//! | [`digest`] | what stands for a plan |
+//! | [`admission`] | whether a plan may be carried out |
+//! | [`rollback`] | the record of an accepted rollback |
+
+#[macro_use]
+mod codes;
+
+pub(crate) mod admission;
+pub(crate) mod blocker;
+pub(crate) mod consequences;
+pub(crate) mod digest;
+pub(crate) mod history;
+pub(crate) mod permissions;
+pub(crate) mod plan;
+pub(crate) mod revision;
+pub(crate) mod rollback;
+pub(crate) mod unchanged;
+pub(crate) mod warning;
+
+#[cfg(test)]
+pub(crate) mod samples;

@@ -1,0 +1,152 @@
+use chassis::database::Connection;
+use chassis::{args, transaction};
+use chrono::{DateTime, TimeDelta, Utc};
+use model::names::{RollbackId, RollbackName};
+use uuid::Uuid;
+
+use super::rollbacks::{OrderRow, parse};
+use super::{Error, Fence, Store, fenced};
+use crate::domain::rollback::{Order, StoredError};
+
+/// Who carries rollbacks out, and for how long without a sign of life.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lease {
+    pub(crate) owner: Uuid,
+    pub(crate) duration: TimeDelta,
+}
+
+/// A rollback to carry out, and how far it has come.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub(crate) fence: Fence,
+    pub(crate) name: RollbackName,
+    pub(crate) order: Order,
+    /// Whether anything can have been sent to the registry.
+    pub(crate) sent: bool,
+    /// What the rollback fails with, if that was decided, once there is no deploy for certain.
+    pub(crate) closing: Option<StoredError>,
+}
+
+#[derive(sqlx::FromRow)]
+struct JobRow {
+    #[sqlx(flatten)]
+    order: OrderRow,
+    state: String,
+    error: Option<Vec<u8>>,
+    fence: i64,
+}
+
+impl Store {
+    /// Takes up a rollback that nobody carries out any more: one whose lease has expired, by the
+    /// database's clock. Of many who try, one gets it.
+    pub(crate) async fn take_up(&self, lease: &Lease) -> Result<Option<Job>, Error> {
+        if !self.any_to_take_up().await? {
+            return Ok(None);
+        }
+        transaction!(self.database, |tx| take_up(tx, lease).await)
+    }
+
+    /// Looks without a transaction, so that a service at rest does not queue for SQLite's writer.
+    async fn any_to_take_up(&self) -> Result<bool, Error> {
+        let mut connection = self.database.read().await?;
+        let database_time = connection.database_time().await?;
+        let found = connection
+            .fetch_optional::<(i64,)>(
+                "SELECT lease_expire_time FROM rollbacks
+                 WHERE state IN ('PENDING', 'RUNNING') AND lease_expire_time <= $1
+                 LIMIT 1",
+                args![database_time],
+            )
+            .await?;
+        Ok(found.is_some())
+    }
+
+    /// Says that the rollback is still being carried out, and whether that needs people.
+    pub(crate) async fn renew_lease(
+        &self,
+        fence: Fence,
+        lease: &Lease,
+        needs_attention: bool,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        transaction!(self.database, |tx| {
+            let database_time = tx.database_time().await?;
+            let changed = tx
+                .execute(
+                    "UPDATE rollbacks
+                         SET lease_expire_time = $3,
+                             update_time = CASE WHEN needs_attention = $4
+                                 THEN update_time ELSE $5 END,
+                             version = CASE WHEN needs_attention = $4
+                                 THEN version ELSE version + 1 END,
+                             needs_attention = $4
+                         WHERE id = $1 AND fence = $2 AND state IN ('PENDING', 'RUNNING')",
+                    args![
+                        fence.rollback.get(),
+                        fence.counter,
+                        database_time + lease.duration,
+                        needs_attention,
+                        now
+                    ],
+                )
+                .await?;
+            fenced(changed)
+        })
+    }
+
+    /// Leaves a rollback to whoever looks next.
+    pub(crate) async fn release(&self, fence: Fence) -> Result<(), Error> {
+        transaction!(self.database, |tx| {
+            let changed = tx
+                .execute(
+                    "UPDATE rollbacks SET lease_owner = NULL, lease_expire_time = 0
+                         WHERE id = $1 AND fence = $2 AND state IN ('PENDING', 'RUNNING')",
+                    args![fence.rollback.get(), fence.counter],
+                )
+                .await?;
+            fenced(changed)
+        })
+    }
+}
+
+/// The outer condition is judged again by PostgreSQL once the row's lock is had: of two who chose
+/// the same row, the second one finds a lease that has not expired.
+async fn take_up(tx: &mut Connection, lease: &Lease) -> Result<Option<Job>, Error> {
+    let database_time = tx.database_time().await?;
+    let row = tx
+        .fetch_optional::<JobRow>(
+            "UPDATE rollbacks
+             SET lease_owner = $1, lease_expire_time = $2, fence = fence + 1
+             WHERE id = (SELECT id FROM rollbacks
+                         WHERE state IN ('PENDING', 'RUNNING') AND lease_expire_time <= $3
+                         ORDER BY lease_expire_time
+                         LIMIT 1)
+               AND state IN ('PENDING', 'RUNNING') AND lease_expire_time <= $3
+             RETURNING id, deployment, deployment_uid, created_by, target, expected_latest,
+                 replaced, scope, description, permissions, plan_digest, acknowledged, state, error,
+                 fence",
+            args![lease.owner, database_time + lease.duration, database_time],
+        )
+        .await?;
+    let Some(JobRow {
+        order,
+        state,
+        error,
+        fence,
+    }) = row
+    else {
+        return Ok(None);
+    };
+    let rollback = RollbackId::new(order.id);
+    let name = RollbackName::new(parse("deployment", &order.deployment)?, rollback);
+    Ok(Some(Job {
+        fence: Fence {
+            rollback,
+            counter: fence,
+        },
+        name,
+        order: order.try_into()?,
+        sent: state != "PENDING",
+        closing: error.map(StoredError),
+    }))
+}

@@ -1,0 +1,89 @@
+//! The rollbacks that were accepted, and who carries them out.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`acceptance`] | accepting a rollback, at most one unwritten one for each Deployment |
+//! | [`leases`] | whose turn it is to carry a rollback out |
+//! | [`progress`] | what whoever carries it out writes down |
+//! | [`rollbacks`] | reading the record |
+//!
+//! Every write to a rollback after its acceptance names the fence that its writer holds. Once
+//! somebody else has taken the rollback up, such a write changes nothing and is [`Error::Lost`].
+
+mod acceptance;
+mod leases;
+mod progress;
+mod rollbacks;
+#[cfg(test)]
+mod tests;
+
+use chassis::database::{self, Database, Migrations, StoreError};
+use chassis::problem::Problem;
+use model::names::RollbackId;
+
+pub(crate) use acceptance::{Acceptance, NewRollback, RequestKey, StepTimes};
+pub(crate) use leases::{Job, Lease};
+pub(crate) use progress::Attempt;
+
+/// The steps that lead to the newest schema.
+pub(crate) const MIGRATIONS: Migrations = Migrations {
+    sqlite: &[include_str!("../../migrations/sqlite/0001_rollbacks.sql")],
+    postgres: &[include_str!("../../migrations/postgres/0001_rollbacks.sql")],
+};
+
+/// The rollbacks that were accepted. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    database: Database,
+}
+
+/// Why a store method failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] database::Error),
+    /// Somebody else has taken the rollback up, or it has ended.
+    #[error("the rollback is carried out by somebody else now, or has ended")]
+    Lost,
+}
+
+/// The right to write to a rollback, until somebody else takes it up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fence {
+    pub(crate) rollback: RollbackId,
+    pub(crate) counter: i64,
+}
+
+impl Store {
+    pub(crate) const fn new(database: Database) -> Self {
+        Self { database }
+    }
+}
+
+impl StoreError for Error {
+    fn database(&self) -> Option<&database::Error> {
+        match self {
+            Self::Database(error) => Some(error),
+            Self::Lost => None,
+        }
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Database(error) => error.into(),
+            error @ Error::Lost => Self::internal(error),
+        }
+    }
+}
+
+/// Fails unless the one row that belongs to the fence was changed.
+fn fenced(changed: u64) -> Result<(), Error> {
+    if changed == 1 {
+        Ok(())
+    } else {
+        Err(Error::Lost)
+    }
+}

@@ -1,0 +1,257 @@
+use chassis::database::Connection;
+use chassis::{args, transaction};
+use chrono::{DateTime, TimeDelta, Utc};
+use model::names::DeployNumber;
+
+use super::{Error, Fence, Lease, Store, fenced};
+use crate::domain::rollback::{RollOut, StepKind, StoredError};
+
+/// Whether an attempt to write may begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    /// It has begun, and must end within this time.
+    Begun(TimeDelta),
+    /// The deadline has passed, and nothing more may be sent.
+    TooLate,
+}
+
+impl Store {
+    /// Notes that the registry will be asked to write the deploy, before it is; and, if `renews`,
+    /// that a permit will be asked for first.
+    pub(crate) async fn begin_attempt(
+        &self,
+        fence: Fence,
+        lease: &Lease,
+        renews: bool,
+        now: DateTime<Utc>,
+    ) -> Result<Attempt, Error> {
+        transaction!(self.database, |tx| {
+            let database_time = tx.database_time().await?;
+            let begun = tx
+                .fetch_optional::<(i64,)>(
+                    "UPDATE rollbacks
+                         SET state = 'RUNNING', lease_expire_time = $3, update_time = $4,
+                             version = version + 1
+                         WHERE id = $1 AND fence = $2 AND state IN ('PENDING', 'RUNNING')
+                           AND write_deadline > $5
+                         RETURNING write_deadline",
+                    args![
+                        fence.rollback.get(),
+                        fence.counter,
+                        database_time + lease.duration,
+                        now,
+                        database_time
+                    ],
+                )
+                .await?;
+            let Some((write_deadline,)) = begun else {
+                return too_late(tx, fence).await;
+            };
+            if renews {
+                begin_step(tx, fence, StepKind::Authorize, now).await?;
+            }
+            begin_step(tx, fence, StepKind::Write, now).await?;
+            let left = write_deadline.saturating_sub(database_time.timestamp_micros());
+            Ok(Attempt::Begun(TimeDelta::microseconds(left)))
+        })
+    }
+
+    /// Notes how the last attempt of a step failed.
+    pub(crate) async fn fail_step(
+        &self,
+        fence: Fence,
+        kind: StepKind,
+        error: &StoredError,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        transaction!(self.database, |tx| {
+            touch(tx, fence, now).await?;
+            tx.execute(
+                "UPDATE rollback_steps SET error = $3 WHERE rollback = $1 AND kind = $2",
+                args![fence.rollback.get(), kind.as_str(), error.0.as_slice()],
+            )
+            .await?;
+            Ok(())
+        })
+    }
+
+    /// Notes that the permit was renewed.
+    pub(crate) async fn end_authorize(
+        &self,
+        fence: Fence,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        transaction!(self.database, |tx| {
+            touch(tx, fence, now).await?;
+            end_step(tx, fence, StepKind::Authorize, now).await
+        })
+    }
+
+    /// Notes what the rollback will fail with, before the registry is asked to close it. From here
+    /// on nobody tries to write it any more.
+    pub(crate) async fn begin_close(
+        &self,
+        fence: Fence,
+        lease: &Lease,
+        error: &StoredError,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        transaction!(self.database, |tx| {
+            let database_time = tx.database_time().await?;
+            let changed = tx
+                .execute(
+                    "UPDATE rollbacks
+                         SET error = $3, lease_expire_time = $4, update_time = $5,
+                             version = version + 1
+                         WHERE id = $1 AND fence = $2 AND state = 'RUNNING'",
+                    args![
+                        fence.rollback.get(),
+                        fence.counter,
+                        error.0.as_slice(),
+                        database_time + lease.duration,
+                        now
+                    ],
+                )
+                .await?;
+            fenced(changed)
+        })
+    }
+
+    /// Ends a rollback whose deploy is written. Deploys are recorded as already done, so that the
+    /// roll-out has ended too.
+    pub(crate) async fn succeed(
+        &self,
+        fence: Fence,
+        deploy: DeployNumber,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        transaction!(self.database, |tx| {
+            let changed = tx
+                .execute(
+                    "UPDATE rollbacks
+                         SET state = 'SUCCEEDED', deploy = $3, roll_out = $4, error = NULL,
+                             needs_attention = $5, update_time = $6, end_time = $6,
+                             version = version + 1, lease_owner = NULL
+                         WHERE id = $1 AND fence = $2 AND state = 'RUNNING'",
+                    args![
+                        fence.rollback.get(),
+                        fence.counter,
+                        deploy.get(),
+                        RollOut::Deployed.as_str(),
+                        false,
+                        now
+                    ],
+                )
+                .await?;
+            fenced(changed)?;
+            // The write was confirmed, whatever its last answer was.
+            tx.execute(
+                "UPDATE rollback_steps SET error = NULL WHERE rollback = $1 AND kind = $2",
+                args![fence.rollback.get(), StepKind::Write.as_str()],
+            )
+            .await?;
+            end_open_steps(tx, fence, now).await?;
+            begin_step(tx, fence, StepKind::RollOut, now).await?;
+            end_step(tx, fence, StepKind::RollOut, now).await
+        })
+    }
+
+    /// Ends a rollback that has no deploy and never will.
+    pub(crate) async fn fail(
+        &self,
+        fence: Fence,
+        error: &StoredError,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        transaction!(self.database, |tx| {
+            let changed = tx
+                .execute(
+                    "UPDATE rollbacks
+                         SET state = 'FAILED', error = $3, needs_attention = $4, update_time = $5,
+                             end_time = $5, version = version + 1, lease_owner = NULL
+                         WHERE id = $1 AND fence = $2 AND state IN ('PENDING', 'RUNNING')",
+                    args![
+                        fence.rollback.get(),
+                        fence.counter,
+                        error.0.as_slice(),
+                        false,
+                        now
+                    ],
+                )
+                .await?;
+            fenced(changed)?;
+            end_open_steps(tx, fence, now).await
+        })
+    }
+}
+
+/// Tells a deadline that has passed from a fence that was lost.
+async fn too_late(tx: &mut Connection, fence: Fence) -> Result<Attempt, Error> {
+    let held = tx
+        .fetch_optional::<(i64,)>(
+            "SELECT fence FROM rollbacks
+             WHERE id = $1 AND fence = $2 AND state IN ('PENDING', 'RUNNING')",
+            args![fence.rollback.get(), fence.counter],
+        )
+        .await?;
+    if held.is_some() {
+        Ok(Attempt::TooLate)
+    } else {
+        Err(Error::Lost)
+    }
+}
+
+async fn touch(tx: &mut Connection, fence: Fence, now: DateTime<Utc>) -> Result<(), Error> {
+    let changed = tx
+        .execute(
+            "UPDATE rollbacks SET update_time = $3, version = version + 1
+             WHERE id = $1 AND fence = $2 AND state IN ('PENDING', 'RUNNING')",
+            args![fence.rollback.get(), fence.counter, now],
+        )
+        .await?;
+    fenced(changed)
+}
+
+async fn begin_step(
+    tx: &mut Connection,
+    fence: Fence,
+    kind: StepKind,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    tx.execute(
+        "INSERT INTO rollback_steps (rollback, kind, attempts, start_time) VALUES ($1, $2, 1, $3)
+         ON CONFLICT (rollback, kind) DO UPDATE
+         SET attempts = rollback_steps.attempts + 1, end_time = NULL",
+        args![fence.rollback.get(), kind.as_str(), now],
+    )
+    .await?;
+    Ok(())
+}
+
+async fn end_step(
+    tx: &mut Connection,
+    fence: Fence,
+    kind: StepKind,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    tx.execute(
+        "UPDATE rollback_steps SET end_time = $3, error = NULL WHERE rollback = $1 AND kind = $2",
+        args![fence.rollback.get(), kind.as_str(), now],
+    )
+    .await?;
+    Ok(())
+}
+
+/// No step goes on after the rollback has ended.
+async fn end_open_steps(
+    tx: &mut Connection,
+    fence: Fence,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    tx.execute(
+        "UPDATE rollback_steps SET end_time = $2 WHERE rollback = $1 AND end_time IS NULL",
+        args![fence.rollback.get(), now],
+    )
+    .await?;
+    Ok(())
+}
