@@ -1,6 +1,9 @@
 //! Serving gRPC: a listener that the caller owns, the layers that every call goes through, health,
 //! reflection, and a drain at the end.
 
+#[cfg(test)]
+mod tests;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
