@@ -101,7 +101,7 @@ impl Policy {
     }
 
     /// What is in memory, if it is fresh enough.
-    pub(crate) fn from_memory(&self) -> Result<Arc<Index>, Error> {
+    pub(crate) fn remembered(&self) -> Result<Arc<Index>, Error> {
         let Known {
             index,
             read_at: _,
@@ -129,9 +129,17 @@ impl Policy {
 
     /// A policy that is at least this one, which is waited for.
     pub(crate) async fn at_least(&self, wanted: PolicyRevision) -> Result<Arc<Index>, Error> {
-        let deadline = Instant::now() + LONGEST_WAIT;
+        self.at_least_within(wanted, LONGEST_WAIT).await
+    }
+
+    async fn at_least_within(
+        &self,
+        wanted: PolicyRevision,
+        wait: Duration,
+    ) -> Result<Arc<Index>, Error> {
+        let deadline = Instant::now() + wait;
         let mut replaced = self.replaced.subscribe();
-        if let Ok(index) = self.from_memory()
+        if let Ok(index) = self.remembered()
             && index.revision() >= wanted
         {
             return Ok(index);
@@ -144,7 +152,7 @@ impl Policy {
             };
             // The background task looks for it.
             match tokio::time::timeout_at(deadline, replaced.changed()).await {
-                Ok(Ok(())) => index = self.from_memory()?,
+                Ok(Ok(())) => index = self.remembered()?,
                 Ok(Err(_)) | Err(_) => return Err(not_reached),
             }
         }
@@ -257,3 +265,6 @@ fn log(flaws: &[Flaw]) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,7 +52,7 @@ impl Freshness {
         credential: &Credential,
     ) -> Result<Arc<Index>, Error> {
         match self {
-            Self::FromMemory => policy.from_memory(),
+            Self::FromMemory => policy.remembered(),
             Self::AtLeast(revision) => policy.at_least(revision).await,
             Self::Newest => policy.newest(credential).await,
         }

@@ -27,7 +27,7 @@ pub(super) async fn handle(
         return Err(fields.into_problem());
     };
     let asked = Asked::caller(&caller, service.environment.now())?;
-    let index = service.policy.from_memory()?;
+    let index = service.policy.remembered()?;
     authorize(&index, &asked.subject, administering(&parent), &parent)?;
 
     let page = Page::read(&mut fields, page_size, &page_token, &parent);

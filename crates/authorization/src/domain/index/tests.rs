@@ -97,7 +97,7 @@ fn the_answer_names_the_narrowest_binding_and_the_person_before_the_groups() {
         }) => {
             format!("{principal} {role} {binding}")
         }
-        other => format!("{other:?}"),
+        other @ (Decision::Allowed(_) | Decision::Denied(_)) => format!("{other:?}"),
     };
     let id = |id| Uuid::from_u128(id);
     let deployment = "workspaces/w/deployments/d";
