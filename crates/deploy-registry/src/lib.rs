@@ -1,1 +1,31 @@
-//! deploy-registry
+//! The service that keeps Deployments, the history of their deploys and their DAG bundles, and that
+//! writes the deploy of a rollback.
+//!
+//! ```text
+//! service       from settings to a running service
+//! config        the settings
+//! api           one file per RPC; the only place that knows protobuf
+//! domain        what a Deployment, a deploy and a revision are, and every rule about them; pure
+//! store         the records, on SQLite and PostgreSQL
+//! bundle_store  the bytes of bundles, in an object store
+//! ```
+//!
+//! Invariants:
+//! - Deploys are numbered from 1 without gaps. A number is taken in the transaction that writes its
+//!   deploy, under the lock of the Deployment's row, and comes back if that fails.
+//! - A deploy stores its whole revision, and no revision is ever changed.
+//! - No rollback deploy exists without a permit for its person, Deployment, target, scope and
+//!   revision; the registry composes the revision and derives the permissions itself.
+//! - A rollback id has at most one deploy. Once it is closed it has none, for ever.
+//! - A bundle belongs to one Deployment, and is there as a whole or not at all.
+
+mod api;
+mod bundle_store;
+mod config;
+mod domain;
+mod service;
+mod store;
+
+pub use bundle_store::{BundleStoreUrl, BundleStoreUrlError};
+pub use config::{Args, Switch};
+pub use service::{StartError, serve};

@@ -1,0 +1,81 @@
+//! What a caller may do on a Deployment, and whether it may know of it at all.
+
+use chassis::access::{Freshness, judge};
+use chassis::identity::Caller;
+use chassis::problem::Problem;
+use model::{DeploymentName, Permission, PermissionSet, ResourceName};
+
+use super::Registry;
+
+/// Whoever holds one of these may know that the Deployment exists.
+pub(super) const VISIBLE_BY: PermissionSet = PermissionSet::of(&[
+    Permission::DeploymentConfigGet,
+    Permission::WorkspaceDeploymentsGet,
+]);
+
+/// Shows settings, which are left out of every answer to others.
+pub(super) const SHOWS_SETTINGS: Permission = Permission::DeploymentVariablesGet;
+
+/// Fails unless the caller holds all of `needed` on the Deployment. Returns whether it may see
+/// settings as well.
+pub(super) async fn require(
+    registry: &Registry,
+    caller: &Caller,
+    deployment: &DeploymentName,
+    needed: PermissionSet,
+    freshness: Freshness,
+) -> Result<Sight, Problem> {
+    let resource = ResourceName::from(deployment.clone());
+    let asked = needed
+        .union(VISIBLE_BY)
+        .union(PermissionSet::of(&[SHOWS_SETTINGS]));
+    let held = registry
+        .access
+        .held(caller, &resource, asked, freshness)
+        .await?;
+    // To see settings is not to see the Deployment.
+    let seen = if needed.contains(SHOWS_SETTINGS) {
+        held
+    } else {
+        held.difference(PermissionSet::of(&[SHOWS_SETTINGS]))
+    };
+    if needed.is_empty() && seen.is_empty() {
+        return Err(Problem::not_found(resource.level().as_str(), &resource));
+    }
+    judge(caller, &resource, needed, seen)?;
+    Ok(Sight {
+        settings: held.contains(SHOWS_SETTINGS),
+    })
+}
+
+/// Fails unless the caller is a service that writes rollbacks.
+///
+/// Only services can hold that permission, by configuration, so that nobody is asked about it. Others
+/// are told that they lack it, if they may see the Deployment.
+pub(super) async fn require_rollback_writer(
+    registry: &Registry,
+    caller: &Caller,
+    deployment: &DeploymentName,
+) -> Result<Sight, Problem> {
+    let needed = PermissionSet::of(&[Permission::SystemRollbacksWrite]);
+    let resource = ResourceName::from(deployment.clone());
+    let own = caller.service_permissions();
+    if needed.is_subset(own) {
+        return Ok(Sight {
+            settings: own.contains(SHOWS_SETTINGS),
+        });
+    }
+    let seen = registry
+        .access
+        .held(caller, &resource, VISIBLE_BY, Freshness::FullyConsistent)
+        .await?;
+    judge(caller, &resource, needed, seen)?;
+    // Not reached, because nothing of what was asked is what is needed.
+    Ok(Sight { settings: false })
+}
+
+/// What of a Deployment and its deploys a caller is shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sight {
+    pub(super) settings: bool,
+}

@@ -1,0 +1,363 @@
+//! From the domain to protobuf. Every field is named, so that a new one cannot be forgotten.
+
+use chassis::convert::{scope_to_proto, timestamp};
+use chrono::{DateTime, Utc};
+use model::{
+    DagDeployMode, DeployName, DeployNumber, DeployState, DeploymentName, RollbackId, RollbackName,
+    Sha256Digest,
+};
+use proto::common::v1 as common;
+use proto::registry::v1 as pb;
+use sha2::{Digest, Sha256};
+
+use super::access::Sight;
+use crate::domain::{
+    Blocker, BlockerCode, Bundle, Component, ComposedRollback, Deploy, DeployTrigger, DeployType,
+    Deployment, GitSource, Image, Retention, Revision, RollbackOrigin, Settings, StoredBundle,
+};
+use crate::store::Entry;
+
+const BLOCKER_PREFIX: &str = "BLOCKER_CODE_";
+
+pub(super) fn deployment(deployment: Deployment, sight: Sight) -> pb::Deployment {
+    let Deployment {
+        name,
+        uid,
+        display_name,
+        description,
+        labels,
+        dag_deploy_mode,
+        rollback_enabled,
+        settings: all_settings,
+        history,
+        change,
+        current_revision,
+        created_by,
+        create_time,
+        update_time,
+    } = deployment;
+    let etag = etag(&[&uid.to_string(), &change.to_string()]);
+    pb::Deployment {
+        uid: uid.to_string(),
+        display_name,
+        description,
+        labels,
+        dag_deploy_mode: mode(dag_deploy_mode).into(),
+        rollback_enabled,
+        settings: settings(all_settings, sight),
+        latest_deploy: deploy_name(&name, history.latest),
+        current_deploy: deploy_name(&name, history.current),
+        name: name.to_string(),
+        current_revision: current_revision.map(revision),
+        etag,
+        create_time: Some(timestamp(create_time)),
+        update_time: Some(timestamp(update_time)),
+        created_by: created_by.to_string(),
+    }
+}
+
+/// What whoever sees only names is shown.
+pub(super) fn names_only(deployment: Deployment) -> pb::Deployment {
+    pb::Deployment {
+        name: deployment.name.to_string(),
+        uid: deployment.uid.to_string(),
+        display_name: deployment.display_name,
+        ..pb::Deployment::default()
+    }
+}
+
+pub(super) fn deploy(entry: Entry, retention: Retention, sight: Sight) -> pb::Deploy {
+    let Entry { deploy, history } = entry;
+    let expire_time = retention.expire_time(&deploy, history);
+    let Deploy {
+        name,
+        deploy_type: shipped,
+        trigger: made_by,
+        description,
+        revision: after,
+        revision_digest: _,
+        changed,
+        git,
+        rollback,
+        settings: all_settings,
+        state: reached,
+        created_by,
+        create_time,
+        deploy_time,
+        ceased_time: _,
+    } = deploy;
+    let expires = expire_time
+        .map(|time| time.timestamp_micros().to_string())
+        .unwrap_or_default();
+    pb::Deploy {
+        number: name.number().get(),
+        r#type: deploy_type(shipped).into(),
+        trigger: trigger(made_by).into(),
+        description,
+        revision: Some(revision(after)),
+        changed_components: components(&changed),
+        git: git.map(git_source),
+        rollback: rollback.map(|origin| rollback_origin(name.deployment(), origin)),
+        state: state(reached).into(),
+        settings: settings(all_settings, sight),
+        artifacts_expire_time: expire_time.map(timestamp),
+        created_by: created_by.to_string(),
+        create_time: Some(timestamp(create_time)),
+        deploy_time: deploy_time.map(timestamp),
+        etag: etag(&[&name.to_string(), reached.as_str(), &expires]),
+        name: name.to_string(),
+    }
+}
+
+/// The deploy that a rollback would write, as far as it is known before there is a permit: not who
+/// will have written it.
+pub(super) fn rollback_preview(
+    composed: ComposedRollback,
+    description: String,
+    rollback: Option<RollbackId>,
+    time: DateTime<Utc>,
+    sight: Sight,
+) -> pb::Deploy {
+    let ComposedRollback {
+        name,
+        deploy_type: shipped,
+        revision: after,
+        changed,
+        source,
+        replaced,
+        scope,
+        settings: all_settings,
+        needed: _,
+    } = composed;
+    let deployment = name.deployment();
+    let rollback = rollback.map(|id| RollbackName::new(deployment.clone(), id).to_string());
+    pb::Deploy {
+        number: name.number().get(),
+        r#type: deploy_type(shipped).into(),
+        trigger: pb::DeployTrigger::Rollback.into(),
+        description,
+        revision: Some(revision(after)),
+        changed_components: components(&changed),
+        git: None,
+        rollback: Some(pb::RollbackOrigin {
+            source_deploy: deploy_name(deployment, source),
+            replaced_deploy: deploy_name(deployment, replaced),
+            scope: scope_to_proto(scope).into(),
+            rollback: rollback.unwrap_or_default(),
+            permit_id: String::new(),
+        }),
+        state: pb::DeployState::Deployed.into(),
+        settings: settings(all_settings, sight),
+        artifacts_expire_time: None,
+        created_by: String::new(),
+        create_time: Some(timestamp(time)),
+        deploy_time: Some(timestamp(time)),
+        etag: String::new(),
+        name: name.to_string(),
+    }
+}
+
+pub(super) fn dag_bundle(bundle: &StoredBundle) -> pb::DagBundle {
+    let StoredBundle {
+        name,
+        size,
+        created_by,
+        create_time,
+    } = bundle;
+    pb::DagBundle {
+        name: name.to_string(),
+        sha256: name.digest().to_string(),
+        size_bytes: size.get(),
+        created_by: created_by.to_string(),
+        create_time: Some(timestamp(*create_time)),
+    }
+}
+
+pub(super) fn blocker(blocker: &Blocker) -> common::Blocker {
+    common::Blocker {
+        code: blocker_code(blocker.code()).into(),
+        subject: blocker.subject(),
+        text: blocker.to_string(),
+    }
+}
+
+/// The name of a blocker, as it stands in errors.
+pub(super) fn blocker_name(code: BlockerCode) -> &'static str {
+    let name = blocker_code(code).as_str_name();
+    name.strip_prefix(BLOCKER_PREFIX).unwrap_or(name)
+}
+
+fn blocker_code(code: BlockerCode) -> common::BlockerCode {
+    match code {
+        BlockerCode::RollbackDisabledInstallation => {
+            common::BlockerCode::RollbackDisabledInstallation
+        }
+        BlockerCode::RollbackDisabledDeployment => common::BlockerCode::RollbackDisabledDeployment,
+        BlockerCode::NothingDeployed => common::BlockerCode::NothingDeployed,
+        BlockerCode::TargetIsCurrent => common::BlockerCode::TargetIsCurrent,
+        BlockerCode::NoChange => common::BlockerCode::NoChange,
+        BlockerCode::TargetNotDeployed => common::BlockerCode::TargetNotDeployed,
+        BlockerCode::TargetExpired => common::BlockerCode::TargetExpired,
+        BlockerCode::ArtifactMissing => common::BlockerCode::ArtifactMissing,
+        BlockerCode::DagsNotSeparate => common::BlockerCode::DagsNotSeparate,
+        BlockerCode::DagDeployModeUnsupported => common::BlockerCode::DagDeployModeUnsupported,
+        BlockerCode::DagDeployModeChanged => common::BlockerCode::DagDeployModeChanged,
+    }
+}
+
+fn revision(revision: Revision) -> pb::Revision {
+    let Revision {
+        image,
+        runs_on,
+        dag_bundle,
+        dbt,
+        mode: dag_deploy_mode,
+    } = revision;
+    let Image {
+        repository,
+        tag,
+        digest,
+    } = image;
+    let dbt_bundle = |(mount_path, bundle): (crate::domain::MountPath, Bundle)| {
+        let Bundle { sha256, size } = bundle;
+        pb::DbtBundle {
+            mount_path: mount_path.to_string(),
+            sha256: sha256.to_string(),
+            size_bytes: size.get(),
+        }
+    };
+    pb::Revision {
+        image: Some(pb::Image {
+            repository: repository.to_string(),
+            tag: text(tag.as_ref()),
+            digest: digest.to_string(),
+        }),
+        runtime_version: text(runs_on.runtime()),
+        airflow_version: text(runs_on.airflow()),
+        dag_bundle: dag_bundle.map(bundle),
+        dbt_bundles: dbt.into_iter().map(dbt_bundle).collect(),
+        dag_deploy_mode: mode(dag_deploy_mode).into(),
+    }
+}
+
+fn bundle(bundle: Bundle) -> pb::Bundle {
+    let Bundle { sha256, size } = bundle;
+    pb::Bundle {
+        sha256: sha256.to_string(),
+        size_bytes: size.get(),
+    }
+}
+
+fn rollback_origin(deployment: &DeploymentName, origin: RollbackOrigin) -> pb::RollbackOrigin {
+    let RollbackOrigin {
+        source,
+        replaced,
+        scope,
+        rollback,
+        permit,
+    } = origin;
+    pb::RollbackOrigin {
+        source_deploy: deploy_name(deployment, source),
+        replaced_deploy: deploy_name(deployment, replaced),
+        scope: scope_to_proto(scope).into(),
+        rollback: RollbackName::new(deployment.clone(), rollback).to_string(),
+        permit_id: permit.get().to_string(),
+    }
+}
+
+fn git_source(git: GitSource) -> pb::GitSource {
+    let GitSource {
+        provider,
+        repository,
+        branch,
+        commit_sha,
+        author,
+        commit_url,
+    } = git;
+    pb::GitSource {
+        provider,
+        repository,
+        branch,
+        commit_sha,
+        author,
+        commit_url,
+    }
+}
+
+fn components(components: &[Component]) -> Vec<i32> {
+    let component = |component: &Component| match component {
+        Component::Image => pb::Component::Image,
+        Component::RuntimeVersion => pb::Component::RuntimeVersion,
+        Component::AirflowVersion => pb::Component::AirflowVersion,
+        Component::DagBundle => pb::Component::DagBundle,
+        Component::DbtBundles => pb::Component::DbtBundles,
+        Component::DagDeployMode => pb::Component::DagDeployMode,
+    };
+    components.iter().map(component).map(i32::from).collect()
+}
+
+fn mode(mode: DagDeployMode) -> pb::DagDeployMode {
+    match mode {
+        DagDeployMode::Image => pb::DagDeployMode::Image,
+        DagDeployMode::DagOnly => pb::DagDeployMode::DagOnly,
+        DagDeployMode::GitSync => pb::DagDeployMode::GitSync,
+        DagDeployMode::Nfs => pb::DagDeployMode::Nfs,
+    }
+}
+
+fn deploy_type(deploy_type: DeployType) -> pb::DeployType {
+    match deploy_type {
+        DeployType::ImageAndDags => pb::DeployType::ImageAndDags,
+        DeployType::ImageOnly => pb::DeployType::ImageOnly,
+        DeployType::DagsOnly => pb::DeployType::DagsOnly,
+        DeployType::Dbt => pb::DeployType::Dbt,
+    }
+}
+
+fn trigger(trigger: DeployTrigger) -> pb::DeployTrigger {
+    match trigger {
+        DeployTrigger::Api => pb::DeployTrigger::Api,
+        DeployTrigger::Rollback => pb::DeployTrigger::Rollback,
+    }
+}
+
+fn state(state: DeployState) -> pb::DeployState {
+    match state {
+        DeployState::Pending => pb::DeployState::Pending,
+        DeployState::RollingOut => pb::DeployState::RollingOut,
+        DeployState::Deployed => pb::DeployState::Deployed,
+        DeployState::Failed => pb::DeployState::Failed,
+        DeployState::Superseded => pb::DeployState::Superseded,
+    }
+}
+
+fn settings(settings: Settings, sight: Sight) -> Settings {
+    if sight.settings {
+        settings
+    } else {
+        Settings::new()
+    }
+}
+
+/// The name of a deploy; empty for none.
+fn deploy_name(deployment: &DeploymentName, number: DeployNumber) -> String {
+    if number.is_none() {
+        String::new()
+    } else {
+        DeployName::new(deployment.clone(), number).to_string()
+    }
+}
+
+fn text<T: ToString>(value: Option<&T>) -> String {
+    value.map(ToString::to_string).unwrap_or_default()
+}
+
+/// Changes whenever one of the parts does.
+fn etag(parts: &[&str]) -> String {
+    let digest = Sha256::digest(parts.join("\n"));
+    Sha256Digest::new(digest.into())
+        .to_string()
+        .chars()
+        .take(16)
+        .collect()
+}

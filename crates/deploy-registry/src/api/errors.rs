@@ -1,0 +1,205 @@
+//! What an error of the store means for the caller.
+
+use chassis::problem::{Problem, comma_separated};
+use model::{DagBundleName, DeployNumber, DeploymentName, RollbackId, RollbackName, Sha256Digest};
+use proto::common::v1::ErrorReason;
+use tonic::Code;
+
+use super::encode;
+use crate::bundle_store;
+use crate::domain::{Blocker, Obstacle, Refusal};
+use crate::store::Error;
+
+/// What the request was about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct About<'a> {
+    pub(super) deployment: &'a DeploymentName,
+    pub(super) expected_latest: Option<DeployNumber>,
+    pub(super) target: Option<DeployNumber>,
+    pub(super) rollback: Option<RollbackId>,
+}
+
+impl<'a> About<'a> {
+    pub(super) const fn deployment(deployment: &'a DeploymentName) -> Self {
+        Self {
+            deployment,
+            expected_latest: None,
+            target: None,
+            rollback: None,
+        }
+    }
+
+    pub(super) const fn rollback(rollback: &'a RollbackName) -> Self {
+        let about = Self::deployment(rollback.deployment());
+        Self {
+            rollback: Some(rollback.id()),
+            ..about
+        }
+    }
+
+    /// The problem that the caller is told.
+    pub(super) fn problem(self, error: Error) -> Problem {
+        let Self {
+            deployment,
+            expected_latest,
+            target,
+            rollback,
+        } = self;
+        match error {
+            Error::Database(error) => error.into(),
+            Error::RequestIdReused(error) => error.into(),
+            Error::DeploymentMissing => deployment_missing(deployment),
+            Error::DeploymentExists => Problem::already_exists(DEPLOYMENT, deployment),
+            Error::LatestDeployChanged { latest } => {
+                latest_changed(deployment, expected_latest, latest)
+            }
+            Error::Refused(Refusal::NotAllowed(obstacles)) => not_allowed(&obstacles),
+            Error::Refused(Refusal::BundlesMissing(digests)) => {
+                bundles_missing(deployment, &digests)
+            }
+            Error::TargetMissing => {
+                let target = target.unwrap_or(DeployNumber::NONE);
+                deploy_missing(&model::DeployName::new(deployment.clone(), target))
+            }
+            Error::RollbackElsewhere => match rollback {
+                Some(id) => {
+                    Problem::not_found("rollback", &RollbackName::new(deployment.clone(), id))
+                }
+                None => deployment_missing(deployment),
+            },
+            Error::RollbackClosed => Problem::new(
+                Code::FailedPrecondition,
+                ErrorReason::RollbackClosed,
+                "the rollback id is closed: no deploy will ever be written for it; \
+                 make a new rollback",
+            ),
+            Error::Blocked(blockers) => blocked(&blockers),
+            error @ Error::PermitMismatch(_) => permit_invalid(error),
+            Error::PermitUsed => permit_used(),
+        }
+    }
+}
+
+/// The problem of a call that is about nothing by name, where only the database can fail.
+pub(super) fn unexpected(error: Error) -> Problem {
+    if let Error::Database(error) = error {
+        error.into()
+    } else {
+        Problem::internal(error)
+    }
+}
+
+const DEPLOYMENT: &str = "deployment";
+
+pub(super) fn deployment_missing(name: &DeploymentName) -> Problem {
+    Problem::not_found(DEPLOYMENT, name)
+}
+
+pub(super) fn deploy_missing(name: &model::DeployName) -> Problem {
+    Problem::not_found("deploy", name)
+}
+
+pub(super) fn bundle_unknown(name: &DagBundleName) -> Problem {
+    Problem::not_found("dagBundle", name)
+}
+
+/// The bundle store failed.
+pub(super) fn bundle_store(error: bundle_store::Error) -> Problem {
+    Problem::unavailable("the bundle store", error)
+}
+
+/// Another deploy landed in between.
+pub(super) fn latest_changed(
+    deployment: &DeploymentName,
+    expected: Option<DeployNumber>,
+    latest: DeployNumber,
+) -> Problem {
+    let name = |number| model::DeployName::new(deployment.clone(), number);
+    let latest = name(latest);
+    let expected = expected
+        .map(name)
+        .map(|name| name.to_string())
+        .unwrap_or_default();
+    Problem::new(
+        Code::Aborted,
+        ErrorReason::LatestDeployChanged,
+        format!(
+            "the latest deploy is {latest}, not {expected}: read the Deployment again, then decide \
+             again"
+        ),
+    )
+    .with("expected_latest_deploy", expected)
+    .with("latest_deploy", latest)
+}
+
+/// The Deployment does not have these bundles, or their bytes are gone.
+pub(super) fn bundles_missing(deployment: &DeploymentName, digests: &[Sha256Digest]) -> Problem {
+    let names = digests
+        .iter()
+        .map(|digest| DagBundleName::new(deployment.clone(), *digest));
+    let names = comma_separated(names);
+    Problem::new(
+        Code::FailedPrecondition,
+        ErrorReason::DagBundleMissing,
+        format!(
+            "{names} was not uploaded, or is gone: upload it with UploadDagBundle, then try again"
+        ),
+    )
+    .with("dag_bundle", names)
+}
+
+/// The permit is missing, forged, expired, or not for exactly this write. Only the log says which.
+pub(super) fn permit_invalid(
+    cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> Problem {
+    Problem::new(
+        Code::PermissionDenied,
+        ErrorReason::PermitInvalid,
+        "a rollback deploy needs a permit of the authorization service for exactly this write",
+    )
+    .caused_by(cause)
+}
+
+pub(super) fn permit_used() -> Problem {
+    Problem::new(
+        Code::PermissionDenied,
+        ErrorReason::PermitUsed,
+        "the permit was used before, for another rollback",
+    )
+}
+
+fn not_allowed(obstacles: &[Obstacle]) -> Problem {
+    let message = obstacles
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ");
+    Problem::new(
+        Code::FailedPrecondition,
+        ErrorReason::DeployNotAllowed,
+        message,
+    )
+}
+
+fn blocked(blockers: &[Blocker]) -> Problem {
+    let names = blockers
+        .iter()
+        .map(|blocker| encode::blocker_name(blocker.code()));
+    let texts = blockers.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let problem = Problem::new(
+        Code::FailedPrecondition,
+        ErrorReason::RollbackBlocked,
+        texts.join("; "),
+    )
+    .with("blockers", comma_separated(names));
+    blockers
+        .iter()
+        .zip(&texts)
+        .fold(problem, |problem, (blocker, text)| {
+            problem.with_precondition(
+                encode::blocker_name(blocker.code()),
+                &blocker.subject(),
+                text,
+            )
+        })
+}

@@ -1,0 +1,66 @@
+//! ListDeploys lists the deploys of a Deployment, newest first.
+
+use chassis::access::Freshness;
+use chassis::fields::Fields;
+use chassis::identity::caller;
+use chassis::paging::Page;
+use chassis::problem::Problem;
+use model::{DeployNumber, DeploymentName, Permission, PermissionSet};
+use proto::registry::v1 as pb;
+use tonic::Request;
+
+use super::errors::{About, deployment_missing};
+use super::{Registry, access, decode, encode, page};
+
+pub(super) async fn handle(
+    registry: &Registry,
+    request: Request<pb::ListDeploysRequest>,
+) -> Result<pb::ListDeploysResponse, Problem> {
+    let caller = caller(&request)?;
+    let request = request.into_inner();
+    let deployment: DeploymentName = decode::name("parent", &request.parent)?;
+    let needed = PermissionSet::of(&[Permission::DeploymentDeployRevisionsGet]);
+    let freshness = Freshness::MinimizeLatency;
+    let sight = access::require(registry, &caller, &deployment, needed, freshness).await?;
+    let (page, before) = decode_page(&request, &deployment)?;
+
+    let found = registry
+        .store
+        .list_deploys(&deployment, before, page.size + 1)
+        .await;
+    let found = found.map_err(|error| About::deployment(&deployment).problem(error))?;
+    let entries = found.ok_or_else(|| deployment_missing(&deployment))?;
+    let (deploys, next_page_token) = page::fill(
+        &page,
+        entries,
+        |entry| entry.deploy.name.number().to_string(),
+        |entry| Some(encode::deploy(entry, registry.retention, sight)),
+    );
+    Ok(pb::ListDeploysResponse {
+        deploys,
+        next_page_token,
+    })
+}
+
+fn decode_page(
+    request: &pb::ListDeploysRequest,
+    deployment: &DeploymentName,
+) -> Result<(Page, Option<DeployNumber>), Problem> {
+    let mut fields = Fields::new();
+    let page = Page::read(
+        &mut fields,
+        request.page_size,
+        &request.page_token,
+        deployment,
+    );
+    let Some(page) = page else {
+        return Err(fields.into_problem());
+    };
+    match page.after.as_deref().map(str::parse).transpose() {
+        Ok(before) => Ok((page, before)),
+        Err(_) => {
+            fields.violation("page_token", "is not a next_page_token of this list");
+            Err(fields.into_problem())
+        }
+    }
+}

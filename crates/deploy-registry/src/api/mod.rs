@@ -1,0 +1,80 @@
+//! One file per RPC. Each is read from top to bottom: parse the name, authorize, decode, decide,
+//! store, encode.
+
+mod access;
+mod close_rollback;
+mod create_deploy;
+mod create_deployment;
+mod create_rollback_deploy;
+mod decode;
+mod download_dag_bundle;
+mod encode;
+mod errors;
+mod get_dag_bundle;
+mod get_deploy;
+mod get_deployment;
+mod list_deployments;
+mod list_deploys;
+mod page;
+mod permit;
+mod shipment;
+#[cfg(test)]
+mod tests;
+mod upload_dag_bundle;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::access::Access;
+use chassis::environment::Environment;
+use chassis::identity::PermitVerifier;
+use chassis::problem::Problem;
+use model::Catalog;
+use proto::registry::v1 as pb;
+use proto::registry::v1::deploy_registry_service_server::DeployRegistryService;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::bundle_store::BundleStore;
+use crate::domain::Retention;
+use crate::store::Store;
+
+/// The service, as its handlers see it. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Registry {
+    pub(crate) store: Store,
+    pub(crate) bundles: BundleStore,
+    pub(crate) access: Access,
+    pub(crate) permits: PermitVerifier,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) environment: Environment,
+    pub(crate) retention: Retention,
+    /// Whether rollbacks are switched on for the installation.
+    pub(crate) rollbacks_enabled: bool,
+    pub(crate) max_bundle_bytes: i64,
+    /// How long an upload may send nothing.
+    pub(crate) upload_stall: Duration,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+fn answer<T>(result: Result<T, Problem>) -> Answer<T> {
+    result.map(Response::new).map_err(Status::from)
+}
+
+#[rustfmt::skip] // One line per RPC: this is the table of contents.
+#[tonic::async_trait]
+impl DeployRegistryService for Registry {
+    type DownloadDagBundleStream = download_dag_bundle::Chunks;
+
+    async fn create_deployment(&self, request: Request<pb::CreateDeploymentRequest>) -> Answer<pb::CreateDeploymentResponse> { answer(create_deployment::handle(self, request).await) }
+    async fn get_deployment(&self, request: Request<pb::GetDeploymentRequest>) -> Answer<pb::GetDeploymentResponse> { answer(get_deployment::handle(self, request).await) }
+    async fn list_deployments(&self, request: Request<pb::ListDeploymentsRequest>) -> Answer<pb::ListDeploymentsResponse> { answer(list_deployments::handle(self, request).await) }
+    async fn create_deploy(&self, request: Request<pb::CreateDeployRequest>) -> Answer<pb::CreateDeployResponse> { answer(create_deploy::handle(self, request).await) }
+    async fn get_deploy(&self, request: Request<pb::GetDeployRequest>) -> Answer<pb::GetDeployResponse> { answer(get_deploy::handle(self, request).await) }
+    async fn list_deploys(&self, request: Request<pb::ListDeploysRequest>) -> Answer<pb::ListDeploysResponse> { answer(list_deploys::handle(self, request).await) }
+    async fn upload_dag_bundle(&self, request: Request<Streaming<pb::UploadDagBundleRequest>>) -> Answer<pb::UploadDagBundleResponse> { answer(upload_dag_bundle::handle(self, request).await) }
+    async fn download_dag_bundle(&self, request: Request<pb::DownloadDagBundleRequest>) -> Answer<Self::DownloadDagBundleStream> { answer(download_dag_bundle::handle(self, request).await) }
+    async fn get_dag_bundle(&self, request: Request<pb::GetDagBundleRequest>) -> Answer<pb::GetDagBundleResponse> { answer(get_dag_bundle::handle(self, request).await) }
+    async fn create_rollback_deploy(&self, request: Request<pb::CreateRollbackDeployRequest>) -> Answer<pb::CreateRollbackDeployResponse> { answer(create_rollback_deploy::handle(self, request).await) }
+    async fn close_rollback(&self, request: Request<pb::CloseRollbackRequest>) -> Answer<pb::CloseRollbackResponse> { answer(close_rollback::handle(self, request).await) }
+}

@@ -1,0 +1,445 @@
+//! Reading what a deploy ships.
+
+use std::collections::BTreeMap;
+
+use chassis::fields::Fields;
+use model::compatibility::RunsOnError;
+use model::{AirflowVersion, Catalog, RunsOn, RuntimeVersion, Sha256Digest};
+use proto::registry::v1 as pb;
+
+use crate::domain::{GitSource, Image, MOST_DBT_BUNDLES, MountPath, Shipment, ShippedImage};
+
+const LONGEST_URL: usize = 1_024;
+
+/// What a request says of a deploy.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) shipment: Shipment,
+    pub(super) description: String,
+    pub(super) git: Option<GitSource>,
+}
+
+pub(super) fn deploy(fields: &mut Fields, deploy: pb::Deploy, catalog: &Catalog) -> Option<Parts> {
+    // What the service says of a deploy is not read.
+    let pb::Deploy {
+        name: _,
+        number: _,
+        r#type: _,
+        trigger: _,
+        description,
+        revision,
+        changed_components: _,
+        git,
+        rollback: _,
+        state: _,
+        settings: _,
+        artifacts_expire_time: _,
+        created_by: _,
+        create_time: _,
+        deploy_time: _,
+        etag: _,
+    } = deploy;
+    let description = fields.text("deploy.description", description, 500);
+    let shipment = fields
+        .required("deploy.revision", revision)
+        .and_then(|revision| shipment(fields, revision, catalog));
+    let git = match git {
+        None => Some(None),
+        Some(git) => git_source(fields, git).map(Some),
+    };
+    Some(Parts {
+        shipment: shipment?,
+        description: description?,
+        git: git?,
+    })
+}
+
+fn shipment(fields: &mut Fields, revision: pb::Revision, catalog: &Catalog) -> Option<Shipment> {
+    let pb::Revision {
+        image,
+        runtime_version,
+        airflow_version,
+        dag_bundle,
+        dbt_bundles,
+        dag_deploy_mode: _,
+    } = revision;
+    let image = shipped_image(fields, image, &runtime_version, &airflow_version, catalog);
+    let dag_bundle = match dag_bundle {
+        None => Some(None),
+        Some(pb::Bundle {
+            sha256,
+            size_bytes: _,
+        }) => fields
+            .parse("deploy.revision.dag_bundle.sha256", &sha256)
+            .map(Some),
+    };
+    let dbt = dbt(fields, dbt_bundles);
+    let shipment = Shipment {
+        image: image?,
+        dag_bundle: dag_bundle?,
+        dbt: dbt?,
+    };
+    if shipment.is_empty() {
+        fields.violation(
+            "deploy.revision",
+            "must ship something: an image, a DAG or dbt bundle",
+        );
+        return None;
+    }
+    Some(shipment)
+}
+
+/// The image with the versions inside it. `Some(None)` if neither is given.
+fn shipped_image(
+    fields: &mut Fields,
+    image: Option<pb::Image>,
+    runtime_version: &str,
+    airflow_version: &str,
+    catalog: &Catalog,
+) -> Option<Option<ShippedImage>> {
+    const RUNTIME: &str = "deploy.revision.runtime_version";
+    const AIRFLOW: &str = "deploy.revision.airflow_version";
+
+    let runtime = fields.parse_optional::<RuntimeVersion>(RUNTIME, runtime_version);
+    let airflow = fields.parse_optional::<AirflowVersion>(AIRFLOW, airflow_version);
+    let Some(pb::Image {
+        repository,
+        tag,
+        digest,
+    }) = image
+    else {
+        let given = [(RUNTIME, runtime_version), (AIRFLOW, airflow_version)];
+        for (field, _) in given.iter().filter(|(_, text)| !text.is_empty()) {
+            fields.violation(
+                field,
+                "is the version of an image: set deploy.revision.image as well",
+            );
+        }
+        return given
+            .iter()
+            .all(|(_, text)| text.is_empty())
+            .then_some(None);
+    };
+    let repository = fields.parse("deploy.revision.image.repository", &repository);
+    let tag = fields.parse_optional("deploy.revision.image.tag", &tag);
+    let digest = fields.parse("deploy.revision.image.digest", &digest);
+    let runs_on = runs_on(fields, RUNTIME, AIRFLOW, runtime?, airflow?, catalog);
+    let image = Image {
+        repository: repository?,
+        tag: tag?,
+        digest: digest?,
+    };
+    Some(Some(ShippedImage {
+        image,
+        runs_on: runs_on?,
+    }))
+}
+
+fn runs_on(
+    fields: &mut Fields,
+    runtime_field: &str,
+    airflow_field: &str,
+    runtime: Option<RuntimeVersion>,
+    airflow: Option<AirflowVersion>,
+    catalog: &Catalog,
+) -> Option<RunsOn> {
+    let runs_on = RunsOn::new(runtime, airflow, catalog);
+    let field = match &runs_on {
+        Ok(_) | Err(RunsOnError::Missing) => runtime_field,
+        Err(
+            RunsOnError::Disagrees {
+                runtime: _,
+                airflow: _,
+                expected: _,
+            }
+            | RunsOnError::Unverifiable { runtime: _ },
+        ) => airflow_field,
+    };
+    fields.ok(field, runs_on)
+}
+
+fn dbt(
+    fields: &mut Fields,
+    bundles: Vec<pb::DbtBundle>,
+) -> Option<BTreeMap<MountPath, Sha256Digest>> {
+    const FIELD: &str = "deploy.revision.dbt_bundles";
+
+    if bundles.len() > MOST_DBT_BUNDLES {
+        fields.violation(FIELD, &format!("must be at most {MOST_DBT_BUNDLES}"));
+        return None;
+    }
+    let mut dbt = BTreeMap::new();
+    let mut complete = true;
+    for (index, bundle) in bundles.into_iter().enumerate() {
+        let pb::DbtBundle {
+            mount_path,
+            sha256,
+            size_bytes: _,
+        } = bundle;
+        let path_field = format!("{FIELD}[{index}].mount_path");
+        let mount_path = fields.parse::<MountPath>(&path_field, &mount_path);
+        let sha256 = fields.parse(&format!("{FIELD}[{index}].sha256"), &sha256);
+        let (Some(mount_path), Some(sha256)) = (mount_path, sha256) else {
+            complete = false;
+            continue;
+        };
+        if dbt.insert(mount_path, sha256).is_some() {
+            fields.violation(&path_field, "is there twice");
+            complete = false;
+        }
+    }
+    complete.then_some(dbt)
+}
+
+fn git_source(fields: &mut Fields, git: pb::GitSource) -> Option<GitSource> {
+    let pb::GitSource {
+        provider,
+        repository,
+        branch,
+        commit_sha,
+        author,
+        commit_url,
+    } = git;
+    let provider = fields.text("deploy.git.provider", provider, 64);
+    let repository = fields.required_text("deploy.git.repository", repository, 255);
+    let branch = fields.text("deploy.git.branch", branch, 255);
+    let commit_sha = fields.check("deploy.git.commit_sha", commit_sha, |text| {
+        let hexadecimal = text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'));
+        let whole = hexadecimal && matches!(text.len(), 40 | 64);
+        whole
+            .then_some(())
+            .ok_or("must be 40 or 64 lowercase hexadecimal digits")
+    });
+    let author = fields.text("deploy.git.author", author, 255);
+    let commit_url = fields.check("deploy.git.commit_url", commit_url, |url| check_url(url));
+    Some(GitSource {
+        provider: provider?,
+        repository: repository?,
+        branch: branch?,
+        commit_sha: commit_sha?,
+        author: author?,
+        commit_url: commit_url?,
+    })
+}
+
+/// An http or https URL with a host and without user information, which could hide where it leads,
+/// or carry a password.
+fn check_url(text: &str) -> Result<(), String> {
+    let wrong = || {
+        Err(format!(
+            "must be an http or https URL without user information, of at most {LONGEST_URL} \
+             characters"
+        ))
+    };
+    if text.is_empty() {
+        return Ok(());
+    }
+    let visible = text
+        .chars()
+        .all(|c| !c.is_control() && !c.is_whitespace() && c != '\\');
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    let Some(rest) = rest.filter(|_| visible && text.chars().count() <= LONGEST_URL) else {
+        return wrong();
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.is_empty() || authority.starts_with(':') || authority.contains('@') {
+        return wrong();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sha256(digit: char) -> String {
+        digit.to_string().repeat(64)
+    }
+
+    fn image() -> Option<pb::Image> {
+        Some(pb::Image {
+            repository: "registry.example.com/data/etl".to_owned(),
+            tag: String::new(),
+            digest: format!("sha256:{}", sha256('a')),
+        })
+    }
+
+    fn dbt_bundle(mount_path: &str, digit: char) -> pb::DbtBundle {
+        let mount_path = mount_path.to_owned();
+        pb::DbtBundle {
+            mount_path,
+            sha256: sha256(digit),
+            size_bytes: 0,
+        }
+    }
+
+    fn read(deploy: pb::Deploy) -> Result<Parts, String> {
+        let mut fields = Fields::new();
+        super::deploy(&mut fields, deploy, &Catalog::built_in())
+            .ok_or_else(|| fields.into_problem().message().to_owned())
+    }
+
+    fn read_revision(revision: pb::Revision) -> Result<Shipment, String> {
+        let deploy = pb::Deploy {
+            revision: Some(revision),
+            ..pb::Deploy::default()
+        };
+        read(deploy).map(|parts| parts.shipment)
+    }
+
+    fn versions(runtime: &str, airflow: &str) -> Result<Shipment, String> {
+        read_revision(pb::Revision {
+            image: image(),
+            runtime_version: runtime.to_owned(),
+            airflow_version: airflow.to_owned(),
+            ..pb::Revision::default()
+        })
+    }
+
+    #[test]
+    fn the_airflow_version_is_filled_in_from_the_catalog() {
+        for (runtime, airflow, expected) in [
+            ("3.1-9", "", Some("3.1.5")),
+            ("3.1-9", "3.1.5", Some("3.1.5")),
+            ("", "2.10.5", Some("2.10.5")),
+            ("3.1-3", "", None),
+        ] {
+            let shipped = versions(runtime, airflow).unwrap().image.unwrap();
+            let airflow = shipped.runs_on.airflow().map(ToString::to_string);
+            assert_eq!(airflow.as_deref(), expected, "{runtime} {airflow:?}");
+        }
+    }
+
+    #[test]
+    fn versions_that_are_missing_wrong_or_disagree_are_refused() {
+        for (runtime, airflow, field) in [
+            ("", "", "runtime_version"),
+            ("newest", "", "runtime_version"),
+            ("3.1-9", "2.10.5", "airflow_version"),
+            ("", "3", "airflow_version"),
+        ] {
+            let error = versions(runtime, airflow).unwrap_err();
+            assert!(error.contains(field), "{runtime} {airflow}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_version_without_an_image_is_refused() {
+        let revision = pb::Revision {
+            runtime_version: "3.1-9".to_owned(),
+            dag_bundle: Some(pb::Bundle {
+                sha256: sha256('b'),
+                size_bytes: 0,
+            }),
+            ..pb::Revision::default()
+        };
+        let error = read_revision(revision).unwrap_err();
+        assert!(error.contains("deploy.revision.runtime_version: is the version of an image"));
+    }
+
+    #[test]
+    fn a_deploy_ships_something() {
+        let error = read_revision(pb::Revision::default()).unwrap_err();
+        assert!(error.contains("must ship something"), "{error}");
+        let error = read(pb::Deploy::default()).unwrap_err();
+        assert!(error.contains("deploy.revision: must be set"), "{error}");
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_at_once() {
+        let deploy = pb::Deploy {
+            description: "x".repeat(501),
+            revision: Some(pb::Revision {
+                image: Some(pb::Image {
+                    repository: "UPPER".to_owned(),
+                    tag: ".".to_owned(),
+                    digest: "latest".to_owned(),
+                }),
+                runtime_version: "3".to_owned(),
+                dag_bundle: Some(pb::Bundle {
+                    sha256: sha256('B'),
+                    size_bytes: 0,
+                }),
+                dbt_bundles: vec![dbt_bundle("relative", 'c'), dbt_bundle("/dbt", 'G')],
+                ..pb::Revision::default()
+            }),
+            git: Some(pb::GitSource {
+                provider: "x".repeat(65),
+                branch: "a\0b".to_owned(),
+                commit_sha: "abc".to_owned(),
+                commit_url: "ftp://example.com".to_owned(),
+                ..pb::GitSource::default()
+            }),
+            ..pb::Deploy::default()
+        };
+        let error = read(deploy).unwrap_err();
+        for field in [
+            "deploy.description",
+            "deploy.revision.image.repository",
+            "deploy.revision.image.tag",
+            "deploy.revision.image.digest",
+            "deploy.revision.runtime_version",
+            "deploy.revision.dag_bundle.sha256",
+            "deploy.revision.dbt_bundles[0].mount_path",
+            "deploy.revision.dbt_bundles[1].sha256",
+            "deploy.git.provider",
+            "deploy.git.repository",
+            "deploy.git.branch",
+            "deploy.git.commit_sha",
+            "deploy.git.commit_url",
+        ] {
+            assert!(error.contains(field), "{field} is not told: {error}");
+        }
+    }
+
+    #[test]
+    fn dbt_bundles_have_paths_of_their_own_and_are_few() {
+        let read_dbt = |dbt_bundles| {
+            read_revision(pb::Revision {
+                dbt_bundles,
+                ..pb::Revision::default()
+            })
+        };
+        let two = read_dbt(vec![dbt_bundle("/b", 'b'), dbt_bundle("/a", 'b')]).unwrap();
+        assert_eq!(two.dbt.len(), 2);
+        let error = read_dbt(vec![dbt_bundle("/a", 'b'), dbt_bundle("/a", 'c')]).unwrap_err();
+        assert!(
+            error.contains("dbt_bundles[1].mount_path: is there twice"),
+            "{error}"
+        );
+        let many = (0..17).map(|n| dbt_bundle(&format!("/{n}"), 'b')).collect();
+        assert!(read_dbt(many).unwrap_err().contains("at most 16"));
+    }
+
+    #[test]
+    fn a_commit_url_leads_where_it_says() {
+        for good in [
+            "",
+            "https://github.com/acme/etl/commit/abc",
+            "http://git.local:3000/a?b=@c",
+        ] {
+            assert_eq!(check_url(good), Ok(()), "{good}");
+        }
+        let long = format!("https://example.com/{}", "x".repeat(LONGEST_URL));
+        for bad in [
+            "github.com/acme",
+            "ftp://example.com",
+            "javascript:alert(1)",
+            "https://",
+            "https:///path",
+            "https://:443/",
+            "https://user:secret@example.com/",
+            "https://user@example.com",
+            "https://example.com\\@evil.com",
+            "https://example.com/a b",
+            "https://example.com/\0",
+            &long,
+        ] {
+            assert!(check_url(bad).is_err(), "{bad}");
+        }
+    }
+}

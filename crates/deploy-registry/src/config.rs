@@ -1,0 +1,126 @@
+//! The settings of the registry: flags of the command line, each with an environment variable.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chassis::config::{DatabaseArgs, KeyArgs, ListenArgs};
+use clap::ValueEnum;
+
+use crate::bundle_store::BundleStoreUrl;
+
+/// The settings of the registry.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    /// Where it listens.
+    pub listen: ListenArgs,
+
+    #[command(flatten)]
+    /// Where its records are.
+    pub database: DatabaseArgs,
+
+    #[command(flatten)]
+    /// Where its keys are.
+    pub keys: KeyArgs,
+
+    /// Address of the authorization service
+    #[arg(
+        long,
+        env = "REPRISE_AUTHORIZATION_ADDRESS",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:50051"
+    )]
+    pub authorization_address: String,
+
+    /// Folder for DAG bundles, as a path or a file:// URL; replicas share one
+    #[arg(long, env = "REPRISE_BUNDLE_STORE", value_name = "FOLDER")]
+    pub bundle_store: BundleStoreUrl,
+
+    /// The largest DAG bundle that is taken, in bytes
+    #[arg(long, env = "REPRISE_MAX_BUNDLE_BYTES", value_name = "BYTES", default_value = "268435456",
+          value_parser = clap::value_parser!(i64).range(1..))]
+    pub max_bundle_bytes: i64,
+
+    /// How long an upload may send nothing before it is given up, in seconds
+    #[arg(long, env = "REPRISE_UPLOAD_STALL_SECONDS", value_name = "SECONDS", default_value = "30",
+          value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub upload_stall_seconds: u64,
+
+    /// How long a deploy stays a possible target of a rollback after it ceased to be the current
+    /// one, in days
+    #[arg(long, env = "REPRISE_RETENTION_DAYS", value_name = "DAYS", default_value = "90",
+          value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub retention_days: u32,
+
+    /// Whether anybody can roll back at all; a Deployment has its own switch beside it
+    #[arg(long, env = "REPRISE_ROLLBACKS", value_enum, default_value = "on")]
+    pub rollbacks: Switch,
+
+    /// The Astro Runtime catalog to use in place of the built-in one: the vendor's JSON file
+    #[arg(long, env = "REPRISE_RUNTIME_CATALOG", value_name = "FILE")]
+    pub runtime_catalog: Option<PathBuf>,
+}
+
+impl Args {
+    pub(crate) const fn upload_stall(&self) -> Duration {
+        Duration::from_secs(self.upload_stall_seconds)
+    }
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// On.
+    On,
+    /// Off.
+    Off,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parse(more: &[&str]) -> Result<Args, clap::Error> {
+        let least = [
+            "registry",
+            "--database-url",
+            "sqlite:r.db",
+            "--keys",
+            "keys",
+            "--bundle-store",
+            "b",
+        ];
+        Command::try_parse_from(least.iter().chain(more)).map(|command| command.args)
+    }
+
+    #[test]
+    fn what_is_not_given_has_a_sensible_default() {
+        let args = parse(&[]).unwrap();
+        assert_eq!(args.max_bundle_bytes, 256 * 1024 * 1024);
+        assert_eq!(args.upload_stall(), Duration::from_secs(30));
+        assert_eq!(args.retention_days, 90);
+        assert_eq!(args.rollbacks, Switch::On);
+    }
+
+    #[test]
+    fn values_that_make_no_sense_are_refused() {
+        for more in [
+            ["--max-bundle-bytes", "0"],
+            ["--retention-days", "0"],
+            ["--retention-days", "40000"],
+            ["--upload-stall-seconds", "0"],
+            ["--rollbacks", "maybe"],
+            ["--bundle-store", "s3://bucket"],
+        ] {
+            assert!(parse(&more).is_err(), "{more:?}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+use chrono::{DateTime, Utc};
+use model::{DagBundleName, Principal, Sha256Digest};
+
+/// The number of bytes of a bundle; at least 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct BundleSize(i64);
+
+impl BundleSize {
+    /// This many bytes; none if there is not at least one.
+    pub(crate) const fn new(bytes: i64) -> Option<Self> {
+        if bytes > 0 { Some(Self(bytes)) } else { None }
+    }
+
+    /// The number of bytes.
+    pub(crate) const fn get(self) -> i64 {
+        self.0
+    }
+
+    /// The number of bytes, as lengths are counted.
+    pub(crate) const fn bytes(self) -> u64 {
+        self.0.unsigned_abs()
+    }
+}
+
+/// A bundle of DAGs or of a dbt project, as a revision names it: by its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bundle {
+    /// The digest of the bytes.
+    pub(crate) sha256: Sha256Digest,
+    /// How many bytes they are.
+    pub(crate) size: BundleSize,
+}
+
+/// A bundle that a Deployment has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredBundle {
+    pub(crate) name: DagBundleName,
+    pub(crate) size: BundleSize,
+    /// Who uploaded it first.
+    pub(crate) created_by: Principal,
+    /// When it was uploaded first.
+    pub(crate) create_time: DateTime<Utc>,
+}

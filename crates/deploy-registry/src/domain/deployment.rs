@@ -1,0 +1,105 @@
+use std::collections::BTreeMap;
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use model::{DagDeployMode, DeployName, DeployNumber, DeploymentName, Principal};
+use uuid::Uuid;
+
+use super::{History, Revision};
+
+/// Tells a Deployment from every other, for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct DeploymentUid(Uuid);
+
+impl DeploymentUid {
+    pub(crate) const fn new(uid: Uuid) -> Self {
+        Self(uid)
+    }
+
+    pub(crate) const fn get(self) -> Uuid {
+        self.0
+    }
+}
+
+impl fmt::Display for DeploymentUid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What configures a Deployment beside its deploys. A rollback never touches it.
+pub(crate) type Settings = BTreeMap<String, String>;
+
+/// One Airflow environment with a deploy history.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Deployment {
+    pub(crate) name: DeploymentName,
+    pub(crate) uid: DeploymentUid,
+    pub(crate) display_name: String,
+    pub(crate) description: String,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) dag_deploy_mode: DagDeployMode,
+    pub(crate) rollback_enabled: bool,
+    pub(crate) settings: Settings,
+    pub(crate) history: History,
+    /// Counts the changes of the Deployment and of its history.
+    pub(crate) change: i64,
+    /// The revision of the current deploy.
+    pub(crate) current_revision: Option<Revision>,
+    pub(crate) created_by: Principal,
+    pub(crate) create_time: DateTime<Utc>,
+    pub(crate) update_time: DateTime<Utc>,
+}
+
+impl Deployment {
+    /// The name of the deploy with this number.
+    pub(crate) fn deploy(&self, number: DeployNumber) -> DeployName {
+        DeployName::new(self.name.clone(), number)
+    }
+}
+
+/// A Deployment that is to be created.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct NewDeployment {
+    pub(crate) name: DeploymentName,
+    pub(crate) uid: DeploymentUid,
+    pub(crate) display_name: String,
+    pub(crate) description: String,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) dag_deploy_mode: DagDeployMode,
+    pub(crate) rollback_enabled: bool,
+    pub(crate) settings: Settings,
+    pub(crate) created_by: Principal,
+    pub(crate) create_time: DateTime<Utc>,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// The Deployment `workspaces/data/deployments/etl` with so many deploys, all deployed.
+    pub(crate) fn deployment(latest: i64) -> Deployment {
+        let number = |number: i64| DeployNumber::new(number.max(0)).unwrap();
+        let time = DateTime::from_timestamp(1_767_225_600, 0).unwrap();
+        Deployment {
+            name: "workspaces/data/deployments/etl".parse().unwrap(),
+            uid: DeploymentUid::new(Uuid::from_u128(1)),
+            display_name: "ETL".to_owned(),
+            description: String::new(),
+            labels: BTreeMap::new(),
+            dag_deploy_mode: DagDeployMode::DagOnly,
+            rollback_enabled: true,
+            settings: Settings::new(),
+            history: History {
+                latest: number(latest),
+                current: number(latest),
+                previous: number(latest - 1),
+            },
+            change: 1,
+            current_revision: None,
+            created_by: "user:alice@example.com".parse().unwrap(),
+            create_time: time,
+            update_time: time,
+        }
+    }
+}

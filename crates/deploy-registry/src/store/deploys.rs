@@ -1,0 +1,485 @@
+use chassis::database::{Connection, time};
+use chassis::requests::{self, Request};
+use chassis::{args, transaction};
+use chrono::{DateTime, Utc};
+use model::{DeployName, DeployNumber, DeployState, DeploymentName, Principal, RollbackId};
+use uuid::Uuid;
+
+use super::bundles::bundles;
+use super::deployments::{head, number};
+use super::{Attempt, Error, Store, documents};
+use crate::domain::{
+    Component, Deploy, DeployTrigger, DeployType, DeploymentUid, GitSource, History, PermitId,
+    Revision, RevisionDigest, RollbackOrigin, Shipment, changed_components,
+};
+
+/// A deploy, and where the history stood when it was read.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Entry {
+    pub(crate) deploy: Deploy,
+    pub(crate) history: History,
+}
+
+/// A deploy that is to be recorded.
+#[derive(Debug, Clone)]
+pub(crate) struct NewDeploy {
+    pub(crate) deployment: DeploymentName,
+    pub(crate) shipment: Shipment,
+    pub(crate) description: String,
+    pub(crate) git: Option<GitSource>,
+    /// What the caller believes to be the latest deploy. None is no check.
+    pub(crate) expected_latest: Option<DeployNumber>,
+    pub(crate) created_by: Principal,
+    pub(crate) time: DateTime<Utc>,
+}
+
+#[derive(sqlx::FromRow)]
+struct DeployRow {
+    number: i64,
+    deploy_type: String,
+    deploy_trigger: String,
+    description: String,
+    revision: String,
+    revision_digest: String,
+    changed_components: String,
+    git: Option<String>,
+    settings: String,
+    state: String,
+    created_by: String,
+    create_time: i64,
+    deploy_time: Option<i64>,
+    ceased_time: Option<i64>,
+    source_number: Option<i64>,
+    replaced_number: Option<i64>,
+    rollback_scope: Option<String>,
+    rollback_id: Option<Uuid>,
+    permit_id: Option<Uuid>,
+}
+
+/// What the update tells that takes the next number.
+#[derive(sqlx::FromRow)]
+struct AdvancedRow {
+    uid: Uuid,
+    latest_number: i64,
+    previous_number: i64,
+    dag_deploy_mode: String,
+    settings: String,
+    update_time: i64,
+}
+
+impl Store {
+    /// Records a deploy on top of the one before it.
+    pub(crate) async fn create_deploy(
+        &self,
+        new: &NewDeploy,
+        request: Option<&Request>,
+        validate_only: bool,
+    ) -> Result<Entry, Error> {
+        Attempt::settle(transaction!(self.database, |tx| {
+            Attempt::end(create(tx, new, request).await?, validate_only)
+        }))
+    }
+
+    /// One deploy.
+    pub(crate) async fn deploy(&self, name: &DeployName) -> Result<Option<Entry>, Error> {
+        entry(&mut self.database.read().await?, name).await
+    }
+
+    /// At most `limit` deploys of a Deployment, newest first, from the one before `before`. None if
+    /// there is no such Deployment.
+    pub(crate) async fn list_deploys(
+        &self,
+        deployment: &DeploymentName,
+        before: Option<DeployNumber>,
+        limit: i64,
+    ) -> Result<Option<Vec<Entry>>, Error> {
+        let mut connection = self.database.read().await?;
+        let Some(head) = head(&mut connection, deployment).await? else {
+            return Ok(None);
+        };
+        let before = before
+            .unwrap_or(head.history.next())
+            .min(head.history.next());
+        let rows = connection
+            .fetch_all::<DeployRow>(
+                "SELECT number, deploy_type, deploy_trigger, description, revision,
+                        revision_digest, changed_components, git, settings, state, created_by,
+                        create_time, deploy_time, ceased_time, source_number, replaced_number,
+                        rollback_scope, rollback_id, permit_id
+                 FROM deploys
+                 WHERE deployment_uid = $1 AND number < $2
+                 ORDER BY number DESC
+                 LIMIT $3",
+                args![head.uid.get(), before.get(), limit],
+            )
+            .await?;
+        let entry = |row: DeployRow| {
+            Ok(Entry {
+                deploy: row.into_deploy(deployment)?,
+                history: head.history,
+            })
+        };
+        rows.into_iter()
+            .map(entry)
+            .collect::<Result<_, Error>>()
+            .map(Some)
+    }
+}
+
+async fn create(
+    tx: &mut Connection,
+    new: &NewDeploy,
+    request: Option<&Request>,
+) -> Result<Entry, Error> {
+    if let Some(entry) = replay(tx, &new.deployment, request).await? {
+        return Ok(entry);
+    }
+    let Some(row) = advance(tx, new).await? else {
+        // Whoever was faster may have been this very request.
+        return match replay(tx, &new.deployment, request).await? {
+            Some(entry) => Ok(entry),
+            None => Err(not_advanced(tx, &new.deployment).await?),
+        };
+    };
+    let entry = ship(tx, row, new).await?;
+    let number = entry.deploy.name.number();
+    requests::remember(tx, request, &number, entry.deploy.create_time).await?;
+    Ok(entry)
+}
+
+/// Takes the next number, if the latest deploy is the expected one. From here on to the end of the
+/// transaction nobody else writes to the history, and if it fails nobody has.
+///
+/// Deploys are recorded as already done: the new one is the current one at once. The time of the
+/// history never runs backwards, even if the clocks of two replicas differ.
+async fn advance(tx: &mut Connection, new: &NewDeploy) -> Result<Option<AdvancedRow>, Error> {
+    Ok(tx
+        .fetch_optional(
+            "UPDATE deployments
+             SET latest_number = latest_number + 1,
+                 current_number = latest_number + 1,
+                 previous_number = current_number,
+                 change = change + 1,
+                 update_time = CASE WHEN update_time > $4 THEN update_time ELSE $4 END
+             WHERE workspace = $1 AND deployment_id = $2
+               AND latest_number = COALESCE($3, latest_number)
+             RETURNING uid, latest_number, previous_number, dag_deploy_mode, settings, update_time",
+            args![
+                new.deployment.workspace().id(),
+                new.deployment.id(),
+                new.expected_latest.map(DeployNumber::get),
+                new.time,
+            ],
+        )
+        .await?)
+}
+
+/// Why the next number could not be taken.
+pub(super) async fn not_advanced(
+    tx: &mut Connection,
+    deployment: &DeploymentName,
+) -> Result<Error, Error> {
+    Ok(match head(tx, deployment).await? {
+        Some(head) => Error::LatestDeployChanged {
+            latest: head.history.latest,
+        },
+        None => Error::DeploymentMissing,
+    })
+}
+
+/// Writes the deploy whose number was taken.
+async fn ship(tx: &mut Connection, row: AdvancedRow, new: &NewDeploy) -> Result<Entry, Error> {
+    let AdvancedRow {
+        uid,
+        latest_number,
+        previous_number,
+        dag_deploy_mode,
+        settings,
+        update_time,
+    } = row;
+    let NewDeploy {
+        deployment,
+        shipment,
+        description,
+        git,
+        expected_latest: _,
+        created_by,
+        time: _,
+    } = new;
+    let uid = DeploymentUid::new(uid);
+    let mode = dag_deploy_mode.parse().map_err(Error::corrupt)?;
+    let time = time(update_time)?;
+    let latest = number(latest_number)?;
+    let history = History {
+        latest,
+        current: latest,
+        previous: number(previous_number)?,
+    };
+
+    let base = base(tx, uid, latest_number - 1, previous_number).await?;
+    let stored = bundles(tx, uid, shipment.bundles()).await?;
+    let revision = shipment
+        .onto(base.as_ref(), mode, &stored)
+        .map_err(Error::Refused)?;
+    let deploy = Deploy {
+        name: DeployName::new(deployment.clone(), latest),
+        deploy_type: shipment.deploy_type(mode),
+        trigger: DeployTrigger::Api,
+        description: description.clone(),
+        revision_digest: revision.digest(),
+        changed: changed_components(base.as_ref(), &revision),
+        revision,
+        git: git.clone(),
+        rollback: None,
+        settings: documents::read_map(&settings)?,
+        state: DeployState::Deployed,
+        created_by: created_by.clone(),
+        create_time: time,
+        deploy_time: Some(time),
+        ceased_time: None,
+    };
+    cease(tx, uid, history.previous, time).await?;
+    insert(tx, uid, &deploy, None).await?;
+    Ok(Entry { deploy, history })
+}
+
+/// The revision that a deploy inherits from: the latest one's, unless that came to nothing; then the
+/// current one's.
+async fn base(
+    tx: &mut Connection,
+    uid: DeploymentUid,
+    latest: i64,
+    current: i64,
+) -> Result<Option<Revision>, Error> {
+    for number in [latest, current] {
+        let found = tx
+            .fetch_optional::<(String, String)>(
+                "SELECT state, revision FROM deploys WHERE deployment_uid = $1 AND number = $2",
+                args![uid.get(), number],
+            )
+            .await?;
+        let Some((state, revision)) = found else {
+            continue;
+        };
+        match state.parse().map_err(Error::corrupt)? {
+            DeployState::Failed | DeployState::Superseded => {}
+            DeployState::Pending | DeployState::RollingOut | DeployState::Deployed => {
+                return documents::read_revision(&revision).map(Some);
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Notes when the deploy ceased to be the current one.
+pub(super) async fn cease(
+    tx: &mut Connection,
+    uid: DeploymentUid,
+    number: DeployNumber,
+    time: DateTime<Utc>,
+) -> Result<(), Error> {
+    if !number.is_none() {
+        tx.execute(
+            "UPDATE deploys SET ceased_time = $3 WHERE deployment_uid = $1 AND number = $2",
+            args![uid.get(), number.get(), time],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// Inserts a deploy, with the permit of a rollback as evidence. Fails if the permit was used before.
+pub(super) async fn insert(
+    tx: &mut Connection,
+    uid: DeploymentUid,
+    deploy: &Deploy,
+    permit: Option<&str>,
+) -> Result<(), Error> {
+    let Deploy {
+        name,
+        deploy_type,
+        trigger,
+        description,
+        revision,
+        revision_digest,
+        changed,
+        git,
+        rollback,
+        settings,
+        state,
+        created_by,
+        create_time,
+        deploy_time,
+        ceased_time,
+    } = deploy;
+    let changed = changed
+        .iter()
+        .map(|component| component.as_str())
+        .collect::<Vec<_>>();
+    let rollback = rollback.as_ref();
+    let inserted = tx
+        .execute(
+            "INSERT INTO deploys
+                 (deployment_uid, number, deploy_type, deploy_trigger, description, revision,
+                  revision_digest, changed_components, git, settings, state, created_by,
+                  create_time, deploy_time, ceased_time, source_number, replaced_number,
+                  rollback_scope, rollback_id, permit_id, permit)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
+                     $18, $19, $20, $21)
+             ON CONFLICT (permit_id) DO NOTHING",
+            args![
+                uid.get(),
+                name.number().get(),
+                deploy_type.as_str(),
+                trigger.as_str(),
+                description,
+                documents::write_revision(revision)?,
+                revision_digest.to_string(),
+                changed.join(","),
+                git.as_ref().map(documents::write_git).transpose()?,
+                documents::write_map(settings)?,
+                state.as_str(),
+                created_by.to_string(),
+                *create_time,
+                *deploy_time,
+                *ceased_time,
+                rollback.map(|rollback| rollback.source.get()),
+                rollback.map(|rollback| rollback.replaced.get()),
+                rollback.map(|rollback| rollback.scope.as_str()),
+                rollback.map(|rollback| rollback.rollback.get()),
+                rollback.map(|rollback| rollback.permit.get()),
+                permit,
+            ],
+        )
+        .await?;
+    if inserted == 1 {
+        Ok(())
+    } else {
+        Err(Error::PermitUsed)
+    }
+}
+
+async fn replay(
+    tx: &mut Connection,
+    deployment: &DeploymentName,
+    request: Option<&Request>,
+) -> Result<Option<Entry>, Error> {
+    let Some(number) = requests::replay::<Error>(tx, request).await? else {
+        return Ok(None);
+    };
+    let number = number.parse().map_err(Error::corrupt)?;
+    let entry = entry(tx, &DeployName::new(deployment.clone(), number)).await?;
+    entry
+        .ok_or_else(|| Error::corrupt("a request created no deploy"))
+        .map(Some)
+}
+
+/// One deploy, and where the history stands.
+pub(super) async fn entry(
+    connection: &mut Connection,
+    name: &DeployName,
+) -> Result<Option<Entry>, Error> {
+    let Some(head) = head(connection, name.deployment()).await? else {
+        return Ok(None);
+    };
+    let deploy = deploy(connection, head.uid, name).await?;
+    Ok(deploy.map(|deploy| Entry {
+        deploy,
+        history: head.history,
+    }))
+}
+
+pub(super) async fn deploy(
+    connection: &mut Connection,
+    uid: DeploymentUid,
+    name: &DeployName,
+) -> Result<Option<Deploy>, Error> {
+    connection
+        .fetch_optional::<DeployRow>(
+            "SELECT number, deploy_type, deploy_trigger, description, revision, revision_digest,
+                    changed_components, git, settings, state, created_by, create_time,
+                    deploy_time, ceased_time, source_number, replaced_number, rollback_scope,
+                    rollback_id, permit_id
+             FROM deploys
+             WHERE deployment_uid = $1 AND number = $2",
+            args![uid.get(), name.number().get()],
+        )
+        .await?
+        .map(|row| row.into_deploy(name.deployment()))
+        .transpose()
+}
+
+impl DeployRow {
+    fn into_deploy(self, deployment: &DeploymentName) -> Result<Deploy, Error> {
+        let Self {
+            number: deploy_number,
+            deploy_type,
+            deploy_trigger,
+            description,
+            revision,
+            revision_digest,
+            changed_components,
+            git,
+            settings,
+            state,
+            created_by,
+            create_time,
+            deploy_time,
+            ceased_time,
+            source_number,
+            replaced_number,
+            rollback_scope,
+            rollback_id,
+            permit_id,
+        } = self;
+        let rollback = match (
+            source_number,
+            replaced_number,
+            rollback_scope,
+            rollback_id,
+            permit_id,
+        ) {
+            (None, None, None, None, None) => None,
+            (Some(source), Some(replaced), Some(scope), Some(rollback), Some(permit)) => {
+                Some(RollbackOrigin {
+                    source: number(source)?,
+                    replaced: number(replaced)?,
+                    scope: scope.parse().map_err(Error::corrupt)?,
+                    rollback: RollbackId::new(rollback),
+                    permit: PermitId::new(permit),
+                })
+            }
+            _ => return Err(Error::corrupt("half the origin of a rollback deploy")),
+        };
+        Ok(Deploy {
+            name: DeployName::new(deployment.clone(), number(deploy_number)?),
+            deploy_type: DeployType::from_text(&deploy_type)
+                .ok_or_else(|| Error::corrupt(format!("deploy type {deploy_type:?}")))?,
+            trigger: DeployTrigger::from_text(&deploy_trigger)
+                .ok_or_else(|| Error::corrupt(format!("deploy trigger {deploy_trigger:?}")))?,
+            description,
+            revision: documents::read_revision(&revision)?,
+            revision_digest: RevisionDigest::stored(
+                revision_digest.parse().map_err(Error::corrupt)?,
+            ),
+            changed: components(&changed_components)?,
+            git: git.map(|git| documents::read_git(&git)).transpose()?,
+            rollback,
+            settings: documents::read_map(&settings)?,
+            state: state.parse().map_err(Error::corrupt)?,
+            created_by: created_by.parse().map_err(Error::corrupt)?,
+            create_time: time(create_time)?,
+            deploy_time: deploy_time.map(time).transpose()?,
+            ceased_time: ceased_time.map(time).transpose()?,
+        })
+    }
+}
+
+fn components(text: &str) -> Result<Vec<Component>, Error> {
+    let names = text.split(',').filter(|name| !name.is_empty());
+    names
+        .map(|name| {
+            Component::from_text(name).ok_or_else(|| Error::corrupt(format!("component {name:?}")))
+        })
+        .collect()
+}

@@ -1,0 +1,153 @@
+//! What the registry keeps, on either database. One method is one transaction.
+//!
+//! The row of a Deployment is the lock of its history: whoever writes a deploy updates that row
+//! first, and so stands in line. Nothing in `deploys` is changed once it is written, but the time
+//! when a deploy ceased to be the current one.
+
+mod bundles;
+mod deployments;
+mod deploys;
+mod documents;
+mod rollbacks;
+#[cfg(test)]
+mod tests;
+
+use chassis::database::{self, Database, Migrations, StoreError};
+use chassis::requests::{self, Reused};
+use chrono::{DateTime, Utc};
+use model::DeployNumber;
+
+use crate::domain::{Blocker, Refusal};
+
+pub(crate) use deploys::{Entry, NewDeploy};
+pub(crate) use rollbacks::{PermitBounds, RollbackOutcome, WriteRollback};
+
+/// The steps that lead to the newest schema.
+pub(crate) const MIGRATIONS: Migrations = Migrations {
+    sqlite: &[include_str!(
+        "../../migrations/sqlite/0001_deployments_and_deploys.sql"
+    )],
+    postgres: &[include_str!(
+        "../../migrations/postgres/0001_deployments_and_deploys.sql"
+    )],
+};
+
+/// The registry's records. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    database: Database,
+}
+
+/// Why a call of the store failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Database(#[from] database::Error),
+    #[error(transparent)]
+    RequestIdReused(#[from] Reused),
+    #[error("the Deployment does not exist")]
+    DeploymentMissing,
+    #[error("the name of the Deployment is taken")]
+    DeploymentExists,
+    #[error("another deploy landed in between; the latest one is {latest}")]
+    LatestDeployChanged { latest: DeployNumber },
+    #[error("the Deployment cannot take the deploy")]
+    Refused(Refusal),
+    #[error("the target deploy does not exist")]
+    TargetMissing,
+    #[error("the rollback is another Deployment's")]
+    RollbackElsewhere,
+    #[error("the rollback id is closed")]
+    RollbackClosed,
+    #[error("the rollback is blocked")]
+    Blocked(Vec<Blocker>),
+    /// The permit is genuine, but not for this write.
+    #[error("the permit is not for this write: {0}")]
+    PermitMismatch(&'static str),
+    #[error("the permit was used for another rollback")]
+    PermitUsed,
+}
+
+impl StoreError for Error {
+    fn database(&self) -> Option<&database::Error> {
+        match self {
+            Self::Database(error) => Some(error),
+            Self::RequestIdReused(_)
+            | Self::DeploymentMissing
+            | Self::DeploymentExists
+            | Self::LatestDeployChanged { latest: _ }
+            | Self::Refused(_)
+            | Self::TargetMissing
+            | Self::RollbackElsewhere
+            | Self::RollbackClosed
+            | Self::Blocked(_)
+            | Self::PermitMismatch(_)
+            | Self::PermitUsed => None,
+        }
+    }
+}
+
+impl Error {
+    /// What is stored cannot be read.
+    fn corrupt(what: impl ToString) -> Self {
+        Self::Database(database::Error::corrupt(what))
+    }
+}
+
+/// Why a transaction is not committed that can be tried without effect.
+enum Attempt<T> {
+    /// It was only to be tried.
+    Undone(T),
+    Failed(Error),
+}
+
+impl<T> Attempt<T> {
+    /// Ends a run: with `validate_only`, all that it did is to be undone.
+    fn end(value: T, validate_only: bool) -> Result<T, Self> {
+        if validate_only {
+            Err(Self::Undone(value))
+        } else {
+            Ok(value)
+        }
+    }
+
+    /// What the run came to, whether it was undone or not.
+    fn settle(outcome: Result<T, Self>) -> Result<T, Error> {
+        match outcome {
+            Ok(value) | Err(Self::Undone(value)) => Ok(value),
+            Err(Self::Failed(error)) => Err(error),
+        }
+    }
+}
+
+impl<T> From<Error> for Attempt<T> {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl<T> From<database::Error> for Attempt<T> {
+    fn from(error: database::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl<T> StoreError for Attempt<T> {
+    fn database(&self) -> Option<&database::Error> {
+        match self {
+            Self::Undone(_) => None,
+            Self::Failed(error) => error.database(),
+        }
+    }
+}
+
+impl Store {
+    pub(crate) const fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    /// Forgets the requests that are too old to be repeated.
+    pub(crate) async fn forget_old_requests(&self, now: DateTime<Utc>) -> Result<u64, Error> {
+        Ok(requests::forget_old(&self.database, now).await?)
+    }
+}
