@@ -29,6 +29,8 @@ mod execution;
 mod planning;
 mod service;
 mod store;
+#[cfg(test)]
+mod testing;
 
 pub use config::{Args, RollbackArgs};
 pub use service::{StartError, serve};

@@ -22,8 +22,9 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tonic::{Code, Request};
 
+use super::permission::held_for_plan;
 use super::target::{self, Asked};
-use super::{Api, NEEDED, OF_A_PLAN, VISIBLE_BY, encode};
+use super::{Api, encode};
 use crate::clients::authorization::{Bound, FirstPermit};
 use crate::clients::failure;
 use crate::domain::admission::{Refusal, admit};
@@ -68,13 +69,8 @@ pub(super) async fn handle(
         return Err(fields.into_problem());
     };
 
-    let resource = parent.clone().into();
-    let asks = NEEDED.union(VISIBLE_BY).union(OF_A_PLAN);
-    let held = service
-        .access
-        .held(&caller, &resource, asks, Freshness::FullyConsistent)
-        .await?;
-    judge(&caller, &resource, NEEDED, held)?;
+    let freshness = Freshness::FullyConsistent;
+    let held = held_for_plan(&service.access, &caller, &parent, freshness).await?;
     let Some(wanted) = wanted else {
         return Err(fields.into_problem());
     };
@@ -102,9 +98,10 @@ fn read(
     parent: Option<&DeploymentName>,
     request: CreateRollbackRequest,
 ) -> Option<Wanted> {
-    // The same request, for real and as a trial, is the same request.
+    // The same request, for real and as a trial, is the same request; and an id has two spellings.
     let body = CreateRollbackRequest {
         validate_only: false,
+        request_id: String::new(),
         ..request.clone()
     };
     let CreateRollbackRequest {

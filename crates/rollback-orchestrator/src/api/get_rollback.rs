@@ -8,7 +8,8 @@ use model::names::RollbackName;
 use proto::rollback::v1::{GetRollbackRequest, GetRollbackResponse};
 use tonic::Request;
 
-use super::{Api, NEEDED, VISIBLE_BY, encode};
+use super::permission::{NEEDED, VISIBLE_BY};
+use super::{Api, encode};
 
 pub(super) async fn handle(
     service: &Api,

@@ -3,12 +3,12 @@
 mod create_rollback;
 mod encode;
 mod get_rollback;
+mod permission;
 mod plan_rollback;
 mod target;
 
 use chassis::access::Access;
 use chassis::environment::Environment;
-use model::permissions::{Permission, PermissionSet};
 use proto::rollback::v1::rollback_service_server::RollbackService;
 use proto::rollback::v1::{
     CreateRollbackRequest, CreateRollbackResponse, GetRollbackRequest, GetRollbackResponse,
@@ -20,22 +20,6 @@ use crate::clients::authorization::Authorization;
 use crate::execution::Execution;
 use crate::planning::Planner;
 use crate::store::Store;
-
-/// What every RPC here needs.
-const NEEDED: PermissionSet = PermissionSet::of(&[Permission::DeploymentDeployRevisionsGet]);
-
-/// Whoever holds one of these on a Deployment may know that it exists.
-const VISIBLE_BY: PermissionSet = PermissionSet::of(&[
-    Permission::DeploymentConfigGet,
-    Permission::WorkspaceDeploymentsGet,
-]);
-
-/// What a plan tells a caller depends on these.
-const OF_A_PLAN: PermissionSet = PermissionSet::of(&[
-    Permission::DeploymentImagesPush,
-    Permission::DeploymentDagsPush,
-    Permission::DeploymentVariablesGet,
-]);
 
 /// The service behind the RPCs.
 pub(crate) struct Api {

@@ -3,7 +3,7 @@
 //! It reads only. Whoever may see the history may see the plan, without any permission to roll back:
 //! the plan says which one is missing.
 
-use chassis::access::{Freshness, judge};
+use chassis::access::Freshness;
 use chassis::fields::Fields;
 use chassis::identity::caller;
 use chassis::problem::Problem;
@@ -12,8 +12,9 @@ use proto::rollback::v1::plan_rollback_request::Target;
 use proto::rollback::v1::{PlanRollbackRequest, PlanRollbackResponse};
 use tonic::Request;
 
+use super::permission::held_for_plan;
 use super::target::{self, Asked};
-use super::{Api, NEEDED, OF_A_PLAN, VISIBLE_BY, encode};
+use super::{Api, encode};
 use crate::planning::Purpose;
 
 pub(super) async fn handle(
@@ -35,13 +36,8 @@ pub(super) async fn handle(
         return Err(fields.into_problem());
     };
 
-    let resource = parent.into();
-    let asks = NEEDED.union(VISIBLE_BY).union(OF_A_PLAN);
-    let held = service
-        .access
-        .held(&caller, &resource, asks, Freshness::MinimizeLatency)
-        .await?;
-    judge(&caller, &resource, NEEDED, held)?;
+    let freshness = Freshness::MinimizeLatency;
+    let held = held_for_plan(&service.access, &caller, &parent, freshness).await?;
     let Some(Asked { target, scope }) = asked else {
         return Err(fields.into_problem());
     };

@@ -1,0 +1,266 @@
+//! A registry that does as it is told.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use proto::common::v1::ErrorReason;
+use proto::registry::v1::deploy_registry_service_server::{
+    DeployRegistryService, DeployRegistryServiceServer,
+};
+use proto::registry::v1::*;
+use tonic::{Code, Request, Response, Status, Streaming};
+
+use super::{refusal, serve};
+
+/// What the registry does with one call.
+#[derive(Clone, Debug)]
+pub(crate) enum Act {
+    /// What it is asked for.
+    Obey,
+    /// What it is asked for, but the answer does not arrive.
+    ObeyAndLoseTheAnswer,
+    /// Nothing but an error.
+    Fail(Status),
+    /// Never answers, and does nothing.
+    Hang,
+}
+
+/// A registry for tests. It keeps only what a rollback id stands for: its deploy, or that it is
+/// closed. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct FakeRegistry(Arc<Mutex<State>>);
+
+#[derive(Default)]
+pub(crate) struct State {
+    /// What to do with the next writes; after that, as asked.
+    pub(crate) writes: VecDeque<Act>,
+    /// What to do with the next closes; after that, as asked.
+    pub(crate) closes: VecDeque<Act>,
+    /// What to do with every write that is not in `writes`.
+    pub(crate) every_write: Option<Act>,
+    /// What to do with every close that is not in `closes`.
+    pub(crate) every_close: Option<Act>,
+    /// The deploys that rollbacks have made.
+    pub(crate) deploys: HashMap<String, i64>,
+    pub(crate) closed: HashSet<String>,
+    /// Every permit that arrived, in order.
+    pub(crate) permits: Vec<String>,
+    pub(crate) close_calls: u32,
+    pub(crate) deployment: Option<Deployment>,
+    /// By name.
+    pub(crate) history: HashMap<String, Deploy>,
+    pub(crate) preview: CreateRollbackDeployResponse,
+    pub(crate) previews: u32,
+    pub(crate) pages: u32,
+    /// How often the latest deploy still moves, after each preview.
+    pub(crate) moves: u32,
+}
+
+impl FakeRegistry {
+    pub(crate) async fn serve(&self) -> SocketAddr {
+        serve(tonic::service::Routes::new(
+            DeployRegistryServiceServer::new(self.clone()),
+        ))
+        .await
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    /// The next deploy of a Deployment. Every rollback in these tests begins after deploy 5.
+    fn write(&self, rollback: &str) -> Result<Deploy, Status> {
+        let mut state = self.state();
+        if state.closed.contains(rollback) {
+            return Err(refusal(
+                Code::FailedPrecondition,
+                ErrorReason::RollbackClosed,
+            ));
+        }
+        state.deploys.entry(rollback.to_owned()).or_insert(6);
+        drop(state);
+        Ok(self.deploy(rollback).unwrap())
+    }
+
+    fn deploy(&self, rollback: &str) -> Option<Deploy> {
+        let number = *self.state().deploys.get(rollback)?;
+        let origin = RollbackOrigin {
+            rollback: rollback.to_owned(),
+            ..Default::default()
+        };
+        Some(Deploy {
+            number,
+            rollback: Some(origin),
+            ..Default::default()
+        })
+    }
+
+    async fn perform<T>(
+        act: Act,
+        obey: impl FnOnce() -> Result<T, Status>,
+    ) -> Result<Response<T>, Status> {
+        match act {
+            Act::Obey => obey().map(Response::new),
+            Act::ObeyAndLoseTheAnswer => {
+                obey()?;
+                Err(Status::unavailable("the connection broke"))
+            }
+            Act::Fail(status) => Err(status),
+            Act::Hang => std::future::pending().await,
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl DeployRegistryService for FakeRegistry {
+    async fn create_rollback_deploy(
+        &self,
+        request: Request<CreateRollbackDeployRequest>,
+    ) -> Result<Response<CreateRollbackDeployResponse>, Status> {
+        let request = request.into_inner();
+        if request.validate_only {
+            let mut state = self.state();
+            state.previews += 1;
+            let preview = state.preview.clone();
+            if state.moves > 0 {
+                state.moves -= 1;
+                let number = state.preview.deploy.as_ref().unwrap().number;
+                state.preview.deploy.as_mut().unwrap().number = number + 1;
+                let latest = format!("{}/deploys/{number}", request.parent);
+                state.deployment.as_mut().unwrap().latest_deploy = latest;
+            }
+            return Ok(Response::new(preview));
+        }
+        let act = {
+            let mut state = self.state();
+            state.permits.push(request.permit);
+            let every = state.every_write.clone();
+            state.writes.pop_front().or(every).unwrap_or(Act::Obey)
+        };
+        let rollback = request.rollback;
+        Self::perform(act, || {
+            let deploy = Some(self.write(&rollback)?);
+            Ok(CreateRollbackDeployResponse {
+                deploy,
+                ..Default::default()
+            })
+        })
+        .await
+    }
+
+    async fn close_rollback(
+        &self,
+        request: Request<CloseRollbackRequest>,
+    ) -> Result<Response<CloseRollbackResponse>, Status> {
+        let CloseRollbackRequest { rollback } = request.into_inner();
+        let act = {
+            let mut state = self.state();
+            state.close_calls += 1;
+            let every = state.every_close.clone();
+            state.closes.pop_front().or(every).unwrap_or(Act::Obey)
+        };
+        Self::perform(act, || {
+            let deploy = self.deploy(&rollback);
+            if deploy.is_none() {
+                self.state().closed.insert(rollback.clone());
+            }
+            Ok(CloseRollbackResponse { deploy })
+        })
+        .await
+    }
+
+    async fn get_deployment(
+        &self,
+        request: Request<GetDeploymentRequest>,
+    ) -> Result<Response<GetDeploymentResponse>, Status> {
+        let name = request.into_inner().name;
+        let deployment = self
+            .state()
+            .deployment
+            .clone()
+            .filter(|found| found.name == name);
+        let missing = || refusal(Code::NotFound, ErrorReason::ResourceNotFound);
+        let deployment = Some(deployment.ok_or_else(missing)?);
+        Ok(Response::new(GetDeploymentResponse { deployment }))
+    }
+
+    async fn get_deploy(
+        &self,
+        request: Request<GetDeployRequest>,
+    ) -> Result<Response<GetDeployResponse>, Status> {
+        let deploy = self
+            .state()
+            .history
+            .get(&request.into_inner().name)
+            .cloned();
+        let missing = || refusal(Code::NotFound, ErrorReason::ResourceNotFound);
+        Ok(Response::new(GetDeployResponse {
+            deploy: Some(deploy.ok_or_else(missing)?),
+        }))
+    }
+
+    async fn list_deploys(
+        &self,
+        request: Request<ListDeploysRequest>,
+    ) -> Result<Response<ListDeploysResponse>, Status> {
+        let size = usize::try_from(request.into_inner().page_size).unwrap();
+        let mut state = self.state();
+        state.pages += 1;
+        let mut deploys = state.history.values().cloned().collect::<Vec<_>>();
+        deploys.sort_by_key(|deploy| std::cmp::Reverse(deploy.number));
+        deploys.truncate(size);
+        Ok(Response::new(ListDeploysResponse {
+            deploys,
+            next_page_token: String::new(),
+        }))
+    }
+
+    async fn create_deployment(
+        &self,
+        _: Request<CreateDeploymentRequest>,
+    ) -> Result<Response<CreateDeploymentResponse>, Status> {
+        Err(not_called())
+    }
+
+    async fn list_deployments(
+        &self,
+        _: Request<ListDeploymentsRequest>,
+    ) -> Result<Response<ListDeploymentsResponse>, Status> {
+        Err(not_called())
+    }
+
+    async fn create_deploy(
+        &self,
+        _: Request<CreateDeployRequest>,
+    ) -> Result<Response<CreateDeployResponse>, Status> {
+        Err(not_called())
+    }
+
+    async fn upload_dag_bundle(
+        &self,
+        _: Request<Streaming<UploadDagBundleRequest>>,
+    ) -> Result<Response<UploadDagBundleResponse>, Status> {
+        Err(not_called())
+    }
+
+    type DownloadDagBundleStream = tokio_stream::Empty<Result<DownloadDagBundleResponse, Status>>;
+
+    async fn download_dag_bundle(
+        &self,
+        _: Request<DownloadDagBundleRequest>,
+    ) -> Result<Response<Self::DownloadDagBundleStream>, Status> {
+        Err(not_called())
+    }
+
+    async fn get_dag_bundle(
+        &self,
+        _: Request<GetDagBundleRequest>,
+    ) -> Result<Response<GetDagBundleResponse>, Status> {
+        Err(not_called())
+    }
+}
+
+fn not_called() -> Status {
+    Status::unimplemented("the orchestrator has no business here")
+}
