@@ -14,9 +14,8 @@ use crate::commands::{admin_token, init, up};
 /// orchestrator`, each as often as you like, over PostgreSQL.
 #[derive(Debug, Parser)]
 #[command(name = "reprise", version, disable_help_subcommand = true)]
-pub struct Cli {
-    /// What to log, such as `info` or `info,deploy_registry=debug` [default: `warn` for demo, `info`
-    /// otherwise]
+pub(crate) struct Cli {
+    /// What to log, such as `info` or `info,deploy_registry=debug` [default: `info` for services]
     #[arg(long, global = true, env = "REPRISE_LOG", value_name = "FILTER")]
     pub log: Option<String>,
 
@@ -30,7 +29,7 @@ pub struct Cli {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Show the main job from end to end, on real services in a temporary folder
     Demo,
     /// Run the three services in this process, over SQLite, until SIGTERM or ctrl-c
@@ -49,9 +48,11 @@ pub enum Command {
 
 impl Command {
     /// What is logged unless the operator says otherwise.
-    pub fn default_log(&self) -> &'static str {
+    pub(crate) fn default_log(&self) -> &'static str {
         match self {
-            Self::Demo | Self::Init(_) | Self::AdminToken(_) => "warn",
+            // Its refusals are on purpose.
+            Self::Demo => "error",
+            Self::Init(_) | Self::AdminToken(_) => "warn",
             Self::Up(_) | Self::Authorization(_) | Self::Registry(_) | Self::Orchestrator(_) => {
                 "info"
             }
@@ -60,7 +61,7 @@ impl Command {
 }
 
 /// Text for people, JSON for whatever collects logs.
-pub fn log_format_for_stderr() -> LogFormat {
+pub(crate) fn log_format_for_stderr() -> LogFormat {
     if std::io::stderr().is_terminal() {
         LogFormat::Text
     } else {

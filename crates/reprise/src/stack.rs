@@ -1,16 +1,16 @@
 //! The three services in one process, each on its own port and over its own SQLite database: what
 //! `up` and `demo` run. They talk to each other as separate processes do, over gRPC and with tokens.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use chassis::config::{DatabaseArgs, KeyArgs, ListenArgs, TlsArgs};
-use chassis::database::DatabaseUrl;
 use chassis::environment::Environment;
 use chassis::identity::Keyring;
 use chassis::server;
+use clap::Command;
 use futures::FutureExt;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -22,11 +22,11 @@ use tonic_health::pb::health_client::HealthClient;
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const READY_POLL: Duration = Duration::from_millis(10);
-const DRAIN_SECONDS: u64 = 10;
+const DRAIN_SECONDS: &str = "10";
 
 /// Where the services listen.
 #[derive(Debug, Clone, Copy)]
-pub struct Addresses {
+pub(crate) struct Addresses {
     pub authorization: SocketAddr,
     pub registry: SocketAddr,
     pub orchestrator: SocketAddr,
@@ -34,14 +34,14 @@ pub struct Addresses {
 
 impl Addresses {
     /// Where they listen unless the operator says otherwise.
-    pub const DEFAULT: Self = Self {
+    pub(crate) const DEFAULT: Self = Self {
         authorization: loopback(50_051),
         registry: loopback(50_052),
         orchestrator: loopback(50_053),
     };
 
     /// Ports that the operating system chooses.
-    pub const fn any_port() -> Self {
+    pub(crate) const fn any_port() -> Self {
         Self {
             authorization: loopback(0),
             registry: loopback(0),
@@ -55,7 +55,7 @@ const fn loopback(port: u16) -> SocketAddr {
 }
 
 /// The open ports. They are opened before any service starts, so that each knows the others'.
-pub struct Listeners {
+pub(crate) struct Listeners {
     authorization: TcpListener,
     registry: TcpListener,
     orchestrator: TcpListener,
@@ -63,7 +63,7 @@ pub struct Listeners {
 
 impl Listeners {
     /// Opens the three ports.
-    pub async fn open(addresses: Addresses) -> Result<Self> {
+    pub(crate) async fn open(addresses: Addresses) -> Result<Self> {
         Ok(Self {
             authorization: server::listen(addresses.authorization).await?,
             registry: server::listen(addresses.registry).await?,
@@ -81,7 +81,7 @@ impl Listeners {
 }
 
 /// The running services.
-pub struct Stack {
+pub(crate) struct Stack {
     addresses: Addresses,
     keyring: Keyring,
     environment: Environment,
@@ -92,14 +92,13 @@ pub struct Stack {
 impl Stack {
     /// Starts the services with all their data in `folder`, which is made if it is missing. They run
     /// until `stop` resolves, or one of them fails.
-    pub fn start(
+    pub(crate) fn start(
         folder: &Path,
         listeners: Listeners,
         environment: Environment,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> Result<Self> {
-        let keys = folder.to_owned();
-        let keyring = Keyring::init(&keys, &environment)?;
+        let keyring = Keyring::init(folder, &environment)?;
         let addresses = listeners.addresses()?;
         let Listeners {
             authorization,
@@ -109,11 +108,12 @@ impl Stack {
         let (stopper, stopped) = watch::channel(false);
         let mut services = JoinSet::new();
 
-        let args = authorization::Args {
-            listen: listen(),
-            database: sqlite(folder, "authorization"),
-            keys: KeyArgs { keys: keys.clone() },
-        };
+        let at = |address: SocketAddr| OsString::from(format!("http://{address}"));
+        let authorization_address = ("--authorization-address", at(addresses.authorization));
+        let registry_address = ("--registry-address", at(addresses.registry));
+        let bundle_store = ("--bundle-store", folder.join("bundles").into());
+
+        let args = settings(folder, "authorization", [])?;
         let serving = authorization::serve(
             args,
             authorization,
@@ -122,26 +122,20 @@ impl Stack {
         );
         services.spawn(serving.map(|ended| ended.context("the authorization service failed")));
 
-        let args = deploy_registry::Args {
-            listen: listen(),
-            database: sqlite(folder, "registry"),
-            keys: KeyArgs { keys: keys.clone() },
-            authorization_address: format!("http://{}", addresses.authorization),
-            bundle_store: folder.join("bundles").display().to_string(),
-            ..deploy_registry::Args::default()
-        };
+        let args = settings(
+            folder,
+            "registry",
+            [authorization_address.clone(), bundle_store],
+        )?;
         let serving =
             deploy_registry::serve(args, registry, environment.clone(), on(stopped.clone()));
         services.spawn(serving.map(|ended| ended.context("the deploy-registry failed")));
 
-        let args = rollback_orchestrator::Args {
-            listen: listen(),
-            database: sqlite(folder, "orchestrator"),
-            keys: KeyArgs { keys },
-            authorization_address: format!("http://{}", addresses.authorization),
-            registry_address: format!("http://{}", addresses.registry),
-            ..rollback_orchestrator::Args::default()
-        };
+        let args = settings(
+            folder,
+            "orchestrator",
+            [authorization_address, registry_address],
+        )?;
         let serving =
             rollback_orchestrator::serve(args, orchestrator, environment.clone(), on(stopped));
         services.spawn(serving.map(|ended| ended.context("the rollback-orchestrator failed")));
@@ -161,23 +155,23 @@ impl Stack {
     }
 
     /// Where the services listen.
-    pub fn addresses(&self) -> Addresses {
+    pub(crate) fn addresses(&self) -> Addresses {
         self.addresses
     }
 
     /// The keys that the services share.
-    pub fn keyring(&self) -> &Keyring {
+    pub(crate) fn keyring(&self) -> &Keyring {
         &self.keyring
     }
 
     /// The services' source of time and ids.
-    pub fn environment(&self) -> &Environment {
+    pub(crate) fn environment(&self) -> &Environment {
         &self.environment
     }
 
     /// Waits until every service says that it serves. If one stops instead, the others are stopped,
     /// and what it says of its failure is the error.
-    pub async fn ready(&mut self) -> Result<()> {
+    pub(crate) async fn ready(&mut self) -> Result<()> {
         let Addresses {
             authorization,
             registry,
@@ -191,14 +185,21 @@ impl Stack {
             serves(registry, "reprise.registry.v1.DeployRegistryService"),
             serves(orchestrator, "reprise.rollback.v1.RollbackService"),
         );
-        tokio::time::timeout(READY_WITHIN, all)
-            .await
-            .context("the services did not get ready")??;
-        Ok(())
+        let ready = tokio::time::timeout(READY_WITHIN, all);
+        tokio::select! {
+            ready = ready => {
+                ready.context("the services did not get ready")??;
+                Ok(())
+            }
+            Some(ended) = self.services.join_next() => {
+                self.stop.send_replace(true);
+                flatten(ended).and_then(|()| bail!("a service stopped at once"))
+            }
+        }
     }
 
     /// Waits until all services have stopped; if one fails, stops the others.
-    pub async fn join(mut self) -> Result<()> {
+    pub(crate) async fn join(mut self) -> Result<()> {
         let mut outcome = Ok(());
         while let Some(ended) = self.services.join_next().await {
             if let Err(error) = flatten(ended) {
@@ -214,20 +215,29 @@ fn flatten(ended: Result<Result<()>, JoinError>) -> Result<()> {
     ended.map_err(|error| anyhow!(error).context("a service broke down"))?
 }
 
-fn listen() -> ListenArgs {
-    ListenArgs {
-        listen: None,
-        tls: TlsArgs::default(),
-        drain_seconds: DRAIN_SECONDS,
-    }
-}
-
-fn sqlite(folder: &Path, service: &str) -> DatabaseArgs {
-    let file = folder.join(format!("{service}.db"));
-    DatabaseArgs {
-        database_url: DatabaseUrl::Sqlite(file),
-        database_connections: 1,
-    }
+/// A service's settings, as its own command line would be read with these flags. What is not given
+/// has its default: the environment variables are for services that run alone.
+fn settings<A: clap::Args, const N: usize>(
+    folder: &Path,
+    service: &str,
+    flags: [(&str, OsString); N],
+) -> Result<A> {
+    let mut database = OsString::from("sqlite:");
+    database.push(folder.join(format!("{service}.db")));
+    let common = [
+        ("--keys", folder.into()),
+        ("--database-url", database),
+        ("--drain-seconds", DRAIN_SECONDS.into()),
+    ];
+    let words = common
+        .into_iter()
+        .chain(flags)
+        .flat_map(|(flag, value)| [flag.into(), value]);
+    let command = A::augment_args(Command::new("service").no_binary_name(true))
+        .mut_args(|arg| arg.env(None::<&'static str>));
+    Ok(A::from_arg_matches(
+        &command.try_get_matches_from(words.collect::<Vec<OsString>>())?,
+    )?)
 }
 
 async fn on(mut stopped: watch::Receiver<bool>) {

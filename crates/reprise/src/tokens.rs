@@ -15,20 +15,30 @@ use model::names::ServiceName;
 const LIFETIME: TimeDelta = TimeDelta::hours(24);
 
 /// A token of 24 hours for `user:{name}`, signed by the local issuer.
-pub fn for_person(keyring: &Keyring, name: &str, environment: &Environment) -> Result<String> {
-    Ok(keyring
-        .local_issuer()?
-        .mint(name, &[], LIFETIME, environment)?)
+pub(crate) fn for_person(
+    keyring: &Keyring,
+    name: &str,
+    environment: &Environment,
+) -> Result<String> {
+    let key = keyring.local_issuer()?;
+    Ok(mint_user_token(
+        &key,
+        LOCAL_ISSUER,
+        &name.parse()?,
+        &[],
+        LIFETIME,
+        environment,
+    )?)
 }
 
 /// The token that the orchestrator shows to the registry.
-pub fn of_orchestrator(keyring: &Keyring, environment: &Environment) -> Result<Arc<str>> {
+pub(crate) fn of_orchestrator(keyring: &Keyring, environment: &Environment) -> Result<Arc<str>> {
     let tokens = keyring.service_tokens(ServiceName::RollbackOrchestrator, environment.clone())?;
     Ok(tokens.token(ServiceName::DeployRegistry)?)
 }
 
 /// Writes a token into a file that only its owner can read.
-pub fn write(path: &Path, token: &str) -> io::Result<()> {
+pub(crate) fn write(path: &Path, token: &str) -> io::Result<()> {
     // The mode counts only when the file is made: an old one could be anybody's to read.
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

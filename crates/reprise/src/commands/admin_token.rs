@@ -16,7 +16,7 @@ use crate::tokens;
 /// Whoever can read the local issuer's key can be anybody: keep it as you keep a root password. An
 /// empty database knows `user:admin` as its administrator.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Folder with the keys: that of `reprise init`, or the data folder of `reprise up`
     #[arg(long, env = "REPRISE_KEYS", value_name = "FOLDER")]
     pub keys: PathBuf,
@@ -27,7 +27,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args) -> Result<()> {
+pub(crate) fn run(args: &Args) -> Result<()> {
     let Principal::User(user) = &args.principal else {
         anyhow::bail!("--as takes a person, such as user:alice@example.com");
     };

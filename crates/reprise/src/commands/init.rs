@@ -14,14 +14,14 @@ use chassis::identity::Keyring;
 /// signs permits and tokens of service accounts, and the trust file that names their public halves.
 /// What is there already stays as it is.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Folder to write them to
     #[arg(long, env = "REPRISE_KEYS", value_name = "FOLDER")]
     pub keys: PathBuf,
 }
 
 /// Runs the command.
-pub fn run(args: &Args) -> Result<()> {
+pub(crate) fn run(args: &Args) -> Result<()> {
     Keyring::init(&args.keys, &Environment::system())?;
     println!("{} has the keys and the trust file", args.keys.display());
     Ok(())

@@ -1,6 +1,6 @@
 //! One file per command.
 
-pub mod admin_token;
-pub mod init;
-pub mod services;
-pub mod up;
+pub(crate) mod admin_token;
+pub(crate) mod init;
+pub(crate) mod services;
+pub(crate) mod up;

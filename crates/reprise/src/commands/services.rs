@@ -10,7 +10,7 @@ use crate::stack::Addresses;
 use crate::stop;
 
 /// Runs the authorization service.
-pub async fn authorization(args: authorization::Args) -> Result<()> {
+pub(crate) async fn authorization(args: authorization::Args) -> Result<()> {
     let listener = server::listen(address(
         args.listen.listen,
         Addresses::DEFAULT.authorization,
@@ -20,14 +20,14 @@ pub async fn authorization(args: authorization::Args) -> Result<()> {
 }
 
 /// Runs the deploy-registry.
-pub async fn registry(args: deploy_registry::Args) -> Result<()> {
+pub(crate) async fn registry(args: deploy_registry::Args) -> Result<()> {
     let listener = server::listen(address(args.listen.listen, Addresses::DEFAULT.registry));
     let stop = stop::signalled()?;
     Ok(deploy_registry::serve(args, listener.await?, Environment::system(), stop).await?)
 }
 
 /// Runs the rollback-orchestrator.
-pub async fn orchestrator(args: rollback_orchestrator::Args) -> Result<()> {
+pub(crate) async fn orchestrator(args: rollback_orchestrator::Args) -> Result<()> {
     let listener = server::listen(address(args.listen.listen, Addresses::DEFAULT.orchestrator));
     let stop = stop::signalled()?;
     Ok(rollback_orchestrator::serve(args, listener.await?, Environment::system(), stop).await?)

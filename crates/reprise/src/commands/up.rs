@@ -16,7 +16,7 @@ use crate::{stop, tokens};
 /// The first start makes the data folder, with keys and databases in it. Every start writes an
 /// administrator's token of 24 hours into it.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Folder for databases, bundles and keys [default: reprise in the user's data folder,
     /// $XDG_DATA_HOME or ~/.local/share]
     #[arg(long, env = "REPRISE_DATA_DIR", value_name = "FOLDER")]
@@ -39,7 +39,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub async fn run(args: Args) -> Result<()> {
+pub(crate) async fn run(args: Args) -> Result<()> {
     let Args {
         data_dir,
         authorization_listen,

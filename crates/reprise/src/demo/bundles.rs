@@ -4,31 +4,31 @@
 use sha2::{Digest, Sha256};
 
 /// A DAG bundle as it is uploaded.
-pub struct Bundle {
+pub(super) struct Bundle {
     pub bytes: &'static [u8],
 }
 
-pub const V1: Bundle = Bundle {
+pub(super) const V1: Bundle = Bundle {
     bytes: include_bytes!("../../demo/bundles/v1.tar.gz"),
 };
-pub const V2: Bundle = Bundle {
+pub(super) const V2: Bundle = Bundle {
     bytes: include_bytes!("../../demo/bundles/v2.tar.gz"),
 };
-pub const V3: Bundle = Bundle {
+pub(super) const V3: Bundle = Bundle {
     bytes: include_bytes!("../../demo/bundles/v3.tar.gz"),
 };
-pub const V4_BROKEN: Bundle = Bundle {
+pub(super) const V4_BROKEN: Bundle = Bundle {
     bytes: include_bytes!("../../demo/bundles/v4-broken.tar.gz"),
 };
 
 impl Bundle {
     /// The SHA-256 digest of the bytes, in lowercase hexadecimal.
-    pub fn sha256(&self) -> String {
+    pub(super) fn sha256(&self) -> String {
         hex(&Sha256::digest(self.bytes))
     }
 }
 
 /// Bytes in lowercase hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -24,7 +24,7 @@ const WORKSPACE: &str = "workspaces/acme";
 const DEPLOYMENT: &str = "workspaces/acme/deployments/orders";
 
 /// Runs the demo.
-pub async fn run() -> Result<()> {
+pub(crate) async fn run() -> Result<()> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let environment = Environment::system();
     let listeners = Listeners::open(Addresses::any_port()).await?;

@@ -15,10 +15,10 @@ use tonic::{Request, Status};
 use crate::stack::Addresses;
 
 /// A connection that calls as one person.
-pub type PersonalChannel = InterceptedService<Channel, Bearer>;
+pub(super) type PersonalChannel = InterceptedService<Channel, Bearer>;
 
 /// One caller, with a client of each service.
-pub struct Person {
+pub(super) struct Person {
     /// The name that the caller is bound by, such as `user:dana`.
     pub principal: String,
     pub authorization: AuthorizationServiceClient<PersonalChannel>,
@@ -28,7 +28,11 @@ pub struct Person {
 
 impl Person {
     /// Connects to all three services with this token.
-    pub async fn connect(principal: &str, token: &str, services: &Addresses) -> Result<Self> {
+    pub(super) async fn connect(
+        principal: &str,
+        token: &str,
+        services: &Addresses,
+    ) -> Result<Self> {
         Ok(Self {
             principal: principal.to_owned(),
             authorization: AuthorizationServiceClient::new(
@@ -41,7 +45,7 @@ impl Person {
 }
 
 /// Connects to one service with this token.
-pub async fn channel(address: SocketAddr, token: &str) -> Result<PersonalChannel> {
+pub(super) async fn channel(address: SocketAddr, token: &str) -> Result<PersonalChannel> {
     let channel = Endpoint::from_shared(format!("http://{address}"))?
         .connect()
         .await
@@ -53,7 +57,7 @@ pub async fn channel(address: SocketAddr, token: &str) -> Result<PersonalChannel
 
 /// Puts a token into every call.
 #[derive(Clone)]
-pub struct Bearer(MetadataValue<Ascii>);
+pub(super) struct Bearer(MetadataValue<Ascii>);
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {

@@ -8,7 +8,7 @@ use tonic::Status;
 use tonic_types::StatusExt;
 
 /// The deploys as a table, newest first as they come; the current one is marked.
-pub fn history(deploys: &[Deploy], current: &str) -> String {
+pub(super) fn history(deploys: &[Deploy], current: &str) -> String {
     let header = [
         "",
         "#",
@@ -83,12 +83,12 @@ fn short(bundle: &Bundle) -> String {
 }
 
 /// The last part of a resource name.
-pub fn last(name: &str) -> &str {
+pub(super) fn last(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
 
 /// A plan, the way an operator reads it: what comes back, what does not, and what to know.
-pub fn plan(plan: &Plan) -> String {
+pub(super) fn plan(plan: &Plan) -> String {
     let mut lines = vec![format!(
         "roll back {} from #{} to #{}, scope {}",
         plan.deployment,
@@ -169,12 +169,12 @@ fn component(component: Component) -> &'static str {
 }
 
 /// A scope, as operators write it.
-pub fn scope(scope: RollbackScope) -> &'static str {
+pub(super) fn scope(scope: RollbackScope) -> &'static str {
     short_name(scope.as_str_name(), "ROLLBACK_SCOPE_")
 }
 
 /// The code of a warning, as operators write it.
-pub fn code(code: WarningCode) -> &'static str {
+pub(super) fn code(code: WarningCode) -> &'static str {
     short_name(code.as_str_name(), "WARNING_CODE_")
 }
 
@@ -183,8 +183,10 @@ fn short_name(name: &'static str, prefix: &str) -> &'static str {
 }
 
 /// An error with its reason and what else it says.
-pub fn refusal(status: &Status) -> String {
-    let info = status.get_details_error_info().unwrap_or_default();
+pub(super) fn refusal(status: &Status) -> String {
+    let Some(info) = status.get_details_error_info() else {
+        return format!("{:?}: {}", status.code(), status.message());
+    };
     let mut text = format!("{:?} {}: {}", status.code(), info.reason, status.message());
     let mut metadata = info.metadata.into_iter().collect::<Vec<_>>();
     metadata.sort();

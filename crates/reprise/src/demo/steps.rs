@@ -23,22 +23,20 @@ use super::people::{Person, PersonalChannel};
 use super::{DEPLOYMENT, WORKSPACE, bundles, show};
 
 /// A client of the registry.
-pub type Registry = DeployRegistryServiceClient<PersonalChannel>;
+pub(super) type Registry = DeployRegistryServiceClient<PersonalChannel>;
 
 const CHUNK_BYTES: usize = 64 * 1024;
 
 /// What was shipped.
-pub struct Shipped {
+pub(super) struct Shipped {
     /// The name of the third deploy: the last good one of its kind.
     pub third: String,
-    /// The name of the latest deploy.
-    pub latest: String,
     /// How many deploys there are.
     pub count: usize,
 }
 
 /// Step 1: a Deployment that may be rolled back.
-pub async fn make_deployment(admin: &mut Person) -> Result<()> {
+pub(super) async fn make_deployment(admin: &mut Person) -> Result<()> {
     let deployment = Deployment {
         display_name: "Orders".to_owned(),
         dag_deploy_mode: DagDeployMode::DagOnly.into(),
@@ -64,7 +62,7 @@ pub async fn make_deployment(admin: &mut Person) -> Result<()> {
 }
 
 /// Step 1: Dana may do everything with deploys, Sam may look and push DAGs.
-pub async fn make_people(admin: &mut Person, dana: &Person, sam: &Person) -> Result<()> {
+pub(super) async fn make_people(admin: &mut Person, dana: &Person, sam: &Person) -> Result<()> {
     let role = CreateRoleRequest {
         parent: DEPLOYMENT.to_owned(),
         role_id: "dag-pusher".to_owned(),
@@ -102,7 +100,7 @@ async fn bind(admin: &mut Person, person: &Person, role: &str) -> Result<()> {
 }
 
 /// Step 2: five deploys.
-pub async fn ship_five_deploys(dana: &mut Person) -> Result<Shipped> {
+pub(super) async fn ship_five_deploys(dana: &mut Person) -> Result<Shipped> {
     let old = |revision: Revision| Revision {
         runtime_version: "3.1-9".to_owned(),
         ..revision
@@ -126,10 +124,9 @@ pub async fn ship_five_deploys(dana: &mut Person) -> Result<Shipped> {
     };
     ship(dana, "Newer runtime", new(fourth)).await?;
     let fifth = dags(dana, &bundles::V4_BROKEN).await?;
-    let latest = ship(dana, "Revenue in euros", fifth).await?;
+    ship(dana, "Revenue in euros", fifth).await?;
     Ok(Shipped {
         third: third.name,
-        latest: latest.name,
         count: 5,
     })
 }
@@ -192,7 +189,7 @@ async fn ship(dana: &mut Person, description: &str, revision: Revision) -> Resul
 }
 
 /// Step 3: the history as an operator reads it.
-pub async fn show_history(dana: &mut Person) -> Result<Vec<Deploy>> {
+pub(super) async fn show_history(dana: &mut Person) -> Result<Vec<Deploy>> {
     let deployment = deployment(dana).await?;
     let request = ListDeploysRequest {
         parent: DEPLOYMENT.to_owned(),
@@ -218,7 +215,7 @@ async fn deployment(person: &mut Person) -> Result<Deployment> {
 }
 
 /// Step 4: the plan, without touching anything.
-pub async fn plan_rollback(dana: &mut Person, target: &str) -> Result<Plan> {
+pub(super) async fn plan_rollback(dana: &mut Person, target: &str) -> Result<Plan> {
     let request = PlanRollbackRequest {
         parent: DEPLOYMENT.to_owned(),
         scope: RollbackScope::All.into(),
@@ -237,7 +234,7 @@ pub async fn plan_rollback(dana: &mut Person, target: &str) -> Result<Plan> {
 }
 
 /// Step 5: a person with one permission asks for everything.
-pub async fn refuse_without_permission(sam: &mut Person, target: &str) -> Result<()> {
+pub(super) async fn refuse_without_permission(sam: &mut Person, target: &str) -> Result<()> {
     let request = CreateRollbackRequest {
         parent: DEPLOYMENT.to_owned(),
         target: Some(RollbackTarget::TargetDeploy(target.to_owned())),
@@ -264,7 +261,11 @@ pub async fn refuse_without_permission(sam: &mut Person, target: &str) -> Result
 }
 
 /// Step 6: exactly the plan that was shown, and nothing else.
-pub async fn roll_back(dana: &mut Person, shipped: &Shipped, plan: &Plan) -> Result<Rollback> {
+pub(super) async fn roll_back(
+    dana: &mut Person,
+    shipped: &Shipped,
+    plan: &Plan,
+) -> Result<Rollback> {
     let needed = plan
         .warnings
         .iter()
@@ -320,7 +321,7 @@ pub async fn roll_back(dana: &mut Person, shipped: &Shipped, plan: &Plan) -> Res
 }
 
 /// Step 7: the bytes are the same.
-pub async fn compare_bundle(dana: &mut Person) -> Result<()> {
+pub(super) async fn compare_bundle(dana: &mut Person) -> Result<()> {
     let revision = deployment(dana)
         .await?
         .current_revision
@@ -349,7 +350,7 @@ pub async fn compare_bundle(dana: &mut Person) -> Result<()> {
 }
 
 /// Step 8: neither an administrator nor the orchestrator itself writes a rollback without a permit.
-pub async fn refuse_without_permit(
+pub(super) async fn refuse_without_permit(
     admin: &mut Person,
     orchestrator: &mut Registry,
     shipped: &Shipped,
