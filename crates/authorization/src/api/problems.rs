@@ -1,5 +1,7 @@
 //! What the caller is told when the store or the policy fails.
 
+use std::time::Duration;
+
 use chassis::problem::Problem;
 use proto::common::v1::ErrorReason;
 use tonic::Code;
@@ -7,6 +9,9 @@ use tonic::Code;
 use crate::domain::grant_rule::Ungrantable;
 use crate::domain::subject::Subject;
 use crate::{policy, store};
+
+/// How long to wait before asking a policy again that was not there yet.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
@@ -38,7 +43,8 @@ impl From<policy::Error> for Problem {
                 ErrorReason::DependencyUnavailable,
                 error.to_string(),
             )
-            .with("dependency", "policy"),
+            .with("dependency", "policy")
+            .retry_after(RETRY_AFTER),
             policy::Error::TokenRefused => Self::unauthenticated().caused_by(error),
             policy::Error::Build(error) => Self::internal(error),
         }
@@ -53,6 +59,7 @@ pub(super) fn policy_keeps_moving() -> Problem {
         "the policy changed during every attempt to change it; try again",
     )
     .with("dependency", "policy")
+    .retry_after(RETRY_AFTER)
 }
 
 /// The caller would give what it does not hold.
