@@ -13,7 +13,8 @@ use crate::database::DatabaseUrl;
 /// Where a service listens, and how.
 #[derive(Debug, Clone, Args)]
 pub struct ListenArgs {
-    /// Address and port to serve gRPC on [default: the service's port on 127.0.0.1]
+    /// Address and port to serve gRPC on [default: 127.0.0.1, and port 50051 for authorization, 50052
+    /// for registry, 50053 for orchestrator]
     #[arg(long, env = "REPRISE_LISTEN", value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
 
