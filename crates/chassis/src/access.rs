@@ -154,14 +154,23 @@ pub fn judge(
     let missing = needed.difference(held);
     if missing.is_empty() {
         Ok(())
-    } else if held.is_empty() {
-        Err(Problem::not_found(resource.level().as_str(), resource))
     } else {
-        Err(Problem::permission_missing(
-            caller.principal(),
-            missing,
-            resource,
-        ))
+        Err(denial(caller, resource, missing, held))
+    }
+}
+
+/// What a caller is told who lacks permissions on a resource, and holds `held` there of what would
+/// show it that the resource exists.
+pub fn denial(
+    caller: &Caller,
+    resource: &ResourceName,
+    missing: PermissionSet,
+    held: PermissionSet,
+) -> Problem {
+    if held.is_empty() {
+        Problem::not_found(resource.level().as_str(), resource)
+    } else {
+        Problem::permission_missing(caller.principal(), missing, resource)
     }
 }
 

@@ -18,8 +18,9 @@ use tonic::transport::ServerTlsConfig;
 use crate::identity::{IdentityLayer, TokenVerifier};
 use crate::telemetry;
 
-/// The largest time a call may take to answer; streams may go on for longer.
-const CALL_LIMIT: Duration = Duration::from_secs(120);
+/// The longest that a call may take, the upload of a large bundle over a slow line included. What can
+/// stall has a shorter limit of its own.
+const CALL_LIMIT: Duration = Duration::from_secs(60 * 60);
 const CALLS_PER_CONNECTION: usize = 256;
 const STREAMS_PER_CONNECTION: u32 = 512;
 /// Tokens are at most 8 KiB; a trace context and what proxies add take little.

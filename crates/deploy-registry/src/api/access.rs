@@ -1,6 +1,6 @@
 //! What a caller may do on a Deployment, and whether it may know of it at all.
 
-use chassis::access::{Freshness, judge};
+use chassis::access::{Freshness, denial, judge};
 use chassis::identity::Caller;
 use chassis::problem::Problem;
 use model::{DeploymentName, Permission, PermissionSet, ResourceName};
@@ -69,9 +69,7 @@ pub(super) async fn require_rollback_writer(
         .access
         .held(caller, &resource, VISIBLE_BY, Freshness::FullyConsistent)
         .await?;
-    judge(caller, &resource, needed, seen)?;
-    // Not reached, because nothing of what was asked is what is needed.
-    Ok(Sight { settings: false })
+    Err(denial(caller, &resource, needed, seen))
 }
 
 /// What of a Deployment and its deploys a caller is shown.
