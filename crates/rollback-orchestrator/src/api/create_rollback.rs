@@ -15,9 +15,7 @@ use model::permissions::PermissionSet;
 use prost::Message;
 use proto::common::v1::ErrorReason;
 use proto::rollback::v1::create_rollback_request::Target;
-use proto::rollback::v1::{
-    CreateRollbackRequest, CreateRollbackResponse, WarningCode as WireWarningCode,
-};
+use proto::rollback::v1::{self as wire, CreateRollbackRequest, CreateRollbackResponse};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tonic::{Code, Request};
@@ -82,7 +80,7 @@ pub(super) async fn handle(
     match outcome {
         Ok(Outcome::Accepted(name)) => answer(service, name, false).await,
         Ok(Outcome::Shown(rollback)) => Ok(CreateRollbackResponse {
-            rollback: Some(rollback),
+            rollback: Some(*rollback),
         }),
         // What is in the way may be this very request, sent twice and accepted in between.
         Err(problem) => match accepted_before(service, &caller, &parent, held, &wanted).await? {
@@ -154,7 +152,7 @@ fn acknowledged(fields: &mut Fields, codes: &[i32]) -> Option<Vec<WarningCode>> 
     let mut read = Vec::new();
     let mut all = true;
     for (index, code) in codes.iter().enumerate() {
-        match WireWarningCode::try_from(*code)
+        match wire::WarningCode::try_from(*code)
             .ok()
             .and_then(encode::warning_code_from_proto)
         {
@@ -204,7 +202,7 @@ enum Outcome {
     /// There is a rollback now.
     Accepted(RollbackName),
     /// Nothing was to be started.
-    Shown(proto::rollback::v1::Rollback),
+    Shown(Box<wire::Rollback>),
 }
 
 async fn create(
@@ -232,10 +230,10 @@ async fn create(
         .map_err(|refusal| refused(caller, wanted.target.deployment(), refusal))?;
     let (order, revision_digest) = order(caller, wanted, &plan)?;
     if wanted.validate_only {
-        return Ok(Outcome::Shown(encode::would_be(
+        return Ok(Outcome::Shown(Box::new(encode::would_be(
             wanted.target.deployment(),
             order,
-        )));
+        ))));
     }
     let planned = StepTimes {
         start: begin,

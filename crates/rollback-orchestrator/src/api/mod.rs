@@ -6,6 +6,8 @@ mod get_rollback;
 mod permission;
 mod plan_rollback;
 mod target;
+#[cfg(test)]
+mod tests;
 
 use chassis::access::Access;
 use chassis::environment::Environment;

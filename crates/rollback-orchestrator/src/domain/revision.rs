@@ -187,7 +187,8 @@ mod tests {
     #[test]
     fn every_component_that_differs_is_a_change() {
         let from = samples::revision();
-        let cases: &[(Component, fn(&mut Revision))] = &[
+        type Edit = fn(&mut Revision);
+        let cases: &[(Component, Edit)] = &[
             (Component::Image, |to| to.image = Some(samples::image(9))),
             (Component::Image, |to| to.image = None),
             (Component::RuntimeVersion, |to| {

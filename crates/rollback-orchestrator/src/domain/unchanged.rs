@@ -48,11 +48,11 @@ fn image(scope: Scope, current: &Current, composed: &Composed) -> Option<String>
     if changes(&current.revision, &composed.revision, Component::Image) {
         return None;
     }
-    Some(match scope {
+    let text = match scope {
         Scope::Dags => "the scope DAGS leaves the image, and the runtime with it, as they are now",
         Scope::All | Scope::Image => "the target has the image that runs now",
-    })
-    .map(str::to_owned)
+    };
+    Some(text.to_owned())
 }
 
 fn dags(scope: Scope, current: &Current, composed: &Composed) -> Option<String> {
@@ -82,11 +82,11 @@ fn dbt(scope: Scope, current: &Current, composed: &Composed) -> Option<String> {
     if none || changes(&current.revision, &composed.revision, Component::DbtBundles) {
         return None;
     }
-    Some(match scope {
+    let text = match scope {
         Scope::Image => "the scope IMAGE leaves the dbt projects as they are now",
         Scope::All | Scope::Dags => "the target has the dbt projects that run now",
-    })
-    .map(str::to_owned)
+    };
+    Some(text.to_owned())
 }
 
 fn history(facts: &Facts) -> String {

@@ -121,7 +121,7 @@ impl Execution {
                 .await
             {
                 Ok(Acceptance::Accepted(job)) => {
-                    Driver::new(Arc::clone(&inner), job, Some(permit))
+                    Driver::new(Arc::clone(&inner), *job, Some(permit))
                         .drive()
                         .await;
                     Ok(Submission::Driven)

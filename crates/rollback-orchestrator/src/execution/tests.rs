@@ -80,8 +80,8 @@ async fn accepted(bench: &Bench, new: &NewRollback, lease: &Lease) -> Job {
         .await
         .unwrap()
     {
-        Acceptance::Accepted(job) => job,
-        other => panic!("{other:?}"),
+        Acceptance::Accepted(job) => *job,
+        other @ (Acceptance::Repeated | Acceptance::InProgress(_)) => panic!("{other:?}"),
     }
 }
 
@@ -100,7 +100,7 @@ async fn ended(bench: &Bench, name: &RollbackName) -> Rollback {
 fn reason(rollback: &Rollback) -> ErrorReason {
     match &rollback.state {
         State::Failed { error, end_time: _ } => failure::to_problem(error).reason(),
-        other => panic!("{other:?}"),
+        other @ (State::Pending | State::Running | State::Succeeded { .. }) => panic!("{other:?}"),
     }
 }
 

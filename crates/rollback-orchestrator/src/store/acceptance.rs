@@ -41,7 +41,7 @@ pub(crate) struct StepTimes {
 #[derive(Clone, Debug)]
 pub(crate) enum Acceptance {
     /// It was, and whoever asked carries it out.
-    Accepted(Job),
+    Accepted(Box<Job>),
     /// The same request was accepted before.
     Repeated,
     /// Another rollback of the Deployment is not written yet.
@@ -138,13 +138,13 @@ async fn accept(
         )
         .await?;
     }
-    Ok(Acceptance::Accepted(Job {
+    Ok(Acceptance::Accepted(Box::new(Job {
         fence,
         name: name.clone(),
         order: order.clone(),
         sent: false,
         closing: None,
-    }))
+    })))
 }
 
 /// What a rollback that could not be inserted ran into.

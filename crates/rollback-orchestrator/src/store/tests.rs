@@ -112,8 +112,8 @@ fn new(deployment: u128) -> NewRollback {
 
 async fn accepted(store: &Store, new: &NewRollback, duration: TimeDelta) -> Job {
     match store.accept(new, &lease(duration), now()).await.unwrap() {
-        Acceptance::Accepted(job) => job,
-        other => panic!("{other:?}"),
+        Acceptance::Accepted(job) => *job,
+        other @ (Acceptance::Repeated | Acceptance::InProgress(_)) => panic!("{other:?}"),
     }
 }
 

@@ -53,8 +53,8 @@ pub(crate) struct State {
     pub(crate) preview: CreateRollbackDeployResponse,
     pub(crate) previews: u32,
     pub(crate) pages: u32,
-    /// How often the latest deploy still moves, after each preview.
-    pub(crate) moves: u32,
+    /// How many reads of the Deployment still see the deploy before the latest as the latest.
+    pub(crate) stale_reads: u32,
 }
 
 impl FakeRegistry {
@@ -122,15 +122,7 @@ impl DeployRegistryService for FakeRegistry {
         if request.validate_only {
             let mut state = self.state();
             state.previews += 1;
-            let preview = state.preview.clone();
-            if state.moves > 0 {
-                state.moves -= 1;
-                let number = state.preview.deploy.as_ref().unwrap().number;
-                state.preview.deploy.as_mut().unwrap().number = number + 1;
-                let latest = format!("{}/deploys/{number}", request.parent);
-                state.deployment.as_mut().unwrap().latest_deploy = latest;
-            }
-            return Ok(Response::new(preview));
+            return Ok(Response::new(state.preview.clone()));
         }
         let act = {
             let mut state = self.state();
@@ -175,13 +167,17 @@ impl DeployRegistryService for FakeRegistry {
         request: Request<GetDeploymentRequest>,
     ) -> Result<Response<GetDeploymentResponse>, Status> {
         let name = request.into_inner().name;
-        let deployment = self
-            .state()
+        let mut state = self.state();
+        let mut deployment = state
             .deployment
             .clone()
-            .filter(|found| found.name == name);
-        let missing = || refusal(Code::NotFound, ErrorReason::ResourceNotFound);
-        let deployment = Some(deployment.ok_or_else(missing)?);
+            .filter(|found| found.name == name)
+            .ok_or_else(|| refusal(Code::NotFound, ErrorReason::ResourceNotFound))?;
+        if state.stale_reads > 0 {
+            state.stale_reads -= 1;
+            deployment.latest_deploy = format!("{name}/deploys/4");
+        }
+        let deployment = Some(deployment);
         Ok(Response::new(GetDeploymentResponse { deployment }))
     }
 

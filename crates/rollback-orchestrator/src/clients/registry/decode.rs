@@ -63,7 +63,7 @@ pub(super) fn deployment(response: wire::GetDeploymentResponse) -> Result<Deploy
         name: parse("name", &name)?,
         uid: DeploymentUid(parse("uid", &uid)?),
         mode: mode(dag_deploy_mode)?,
-        settings: settings.into_iter().collect(),
+        settings,
         latest,
         current,
     })
@@ -75,7 +75,7 @@ pub(super) fn target(response: wire::GetDeployResponse) -> Result<Target, Malfor
     Ok(Target {
         number: number(&deploy)?,
         revision: revision(required("revision", deploy.revision)?)?,
-        settings: deploy.settings.into_iter().collect(),
+        settings: deploy.settings,
         git: deploy.git.map(git),
         expire_time: deploy.artifacts_expire_time.map(time).transpose()?,
     })

@@ -8,6 +8,9 @@ use crate::domain::samples::{
 };
 use crate::domain::warning::{Certainty, Migrations, Severity};
 
+/// The migrations that are reverted, and how surely.
+type Lost<'a> = Option<(Certainty, Vec<&'a str>)>;
+
 fn plan(facts: Facts) -> Plan {
     Plan::new(facts, &Catalog::built_in())
 }
@@ -63,7 +66,7 @@ fn versions_decide_the_warnings_that_must_be_acknowledged() {
         DagsMayNotFit, MajorVersionChange, MetadataLoss, RuntimeDowngrade, RuntimeRestricted,
     };
     let certain = |heads: &[&'static str]| Some((Certainty::Certain, heads.to_vec()));
-    let cases: &[(&str, &str, &[WarningCode], Option<(Certainty, Vec<&str>)>)] = &[
+    let cases: &[(&str, &str, &[WarningCode], Lost<'_>)] = &[
         // The same version, and a newer one.
         ("3.1-9", "3.1-9", &[], None),
         ("3.1-2", "3.1-9", &[], None),
