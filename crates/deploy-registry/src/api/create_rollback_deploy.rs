@@ -124,6 +124,10 @@ async fn write(
         })
         .await
         .map_err(|error| about.problem(error))?;
+    tracing::info!(
+        deploy = %entry.deploy.name, created_by = %entry.deploy.created_by, %rollback,
+        permit_id = %permit.claims().id, "rollback deploy written"
+    );
     Ok(written(registry, entry, sight))
 }
 
