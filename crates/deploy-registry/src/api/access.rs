@@ -25,20 +25,28 @@ pub(super) async fn require(
     needed: PermissionSet,
     freshness: Freshness,
 ) -> Result<Sight, Problem> {
+    require_or_see(registry, caller, deployment, needed, VISIBLE_BY, freshness).await
+}
+
+/// The same, where more than [`VISIBLE_BY`] lets a caller know of the Deployment.
+pub(super) async fn require_or_see(
+    registry: &Registry,
+    caller: &Caller,
+    deployment: &DeploymentName,
+    needed: PermissionSet,
+    visible_by: PermissionSet,
+    freshness: Freshness,
+) -> Result<Sight, Problem> {
     let resource = ResourceName::from(deployment.clone());
     let asked = needed
-        .union(VISIBLE_BY)
+        .union(visible_by)
         .union(PermissionSet::of(&[SHOWS_SETTINGS]));
     let held = registry
         .access
         .held(caller, &resource, asked, freshness)
         .await?;
     // To see settings is not to see the Deployment.
-    let seen = if needed.contains(SHOWS_SETTINGS) {
-        held
-    } else {
-        held.difference(PermissionSet::of(&[SHOWS_SETTINGS]))
-    };
+    let seen = held.difference(PermissionSet::of(&[SHOWS_SETTINGS]));
     if needed.is_empty() && seen.is_empty() {
         return Err(Problem::not_found(resource.level().as_str(), &resource));
     }

@@ -22,6 +22,8 @@ pub(super) async fn handle(
         .close_rollback(&rollback, registry.environment.now())
         .await;
     let entry = settled.map_err(|error| About::rollback(&rollback).problem(error))?;
+    let written = entry.is_some();
+    tracing::info!(%rollback, written, "rollback settled");
     let deploy = entry.map(|entry| encode::deploy(entry, registry.retention, sight));
     Ok(pb::CloseRollbackResponse { deploy })
 }

@@ -15,6 +15,12 @@ use crate::store::NewDeploy;
 
 const METHOD: &str = "CreateDeploy";
 
+/// Whoever may ship one thing may know that they lack the permission for another.
+const VISIBLE_BY: PermissionSet = access::VISIBLE_BY.union(PermissionSet::of(&[
+    Permission::DeploymentImagesPush,
+    Permission::DeploymentDagsPush,
+]));
+
 pub(super) async fn handle(
     registry: &Registry,
     request: Request<pb::CreateDeployRequest>,
@@ -24,7 +30,15 @@ pub(super) async fn handle(
     let deployment: DeploymentName = decode::name("parent", &request.parent)?;
     let needed = needed(&request);
     let freshness = Freshness::FullyConsistent;
-    let sight = access::require(registry, &caller, &deployment, needed, freshness).await?;
+    let sight = access::require_or_see(
+        registry,
+        &caller,
+        &deployment,
+        needed,
+        VISIBLE_BY,
+        freshness,
+    )
+    .await?;
 
     let (new, request_id) = decode_new(registry, &caller, &deployment, &request)?;
     let replayable = request_id
@@ -41,6 +55,10 @@ pub(super) async fn handle(
             }
             .problem(error)
         })?;
+    if !request.validate_only {
+        let deploy = &entry.deploy;
+        tracing::info!(deploy = %deploy.name, created_by = %deploy.created_by, "deploy recorded");
+    }
     Ok(pb::CreateDeployResponse {
         deploy: Some(encode::deploy(entry, registry.retention, sight)),
     })

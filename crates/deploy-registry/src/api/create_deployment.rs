@@ -51,6 +51,10 @@ pub(super) async fn handle(
         .create_deployment(&new, replayable.as_ref(), request.validate_only)
         .await
         .map_err(|error| About::deployment(&new.name).problem(error))?;
+    if !request.validate_only {
+        let created_by = &deployment.created_by;
+        tracing::info!(deployment = %deployment.name, %created_by, "Deployment created");
+    }
     Ok(pb::CreateDeploymentResponse {
         deployment: Some(encode::deployment(deployment, sight)),
     })

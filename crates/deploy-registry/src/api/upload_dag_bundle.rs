@@ -53,7 +53,9 @@ where
         Some(bundle) => bundle,
         None => {
             receive(registry, uid, &name, size, &mut parts).await?;
-            keep(registry, &caller, uid, name, size).await?
+            let bundle = keep(registry, &caller, uid, name, size).await?;
+            tracing::info!(dag_bundle = %bundle.name, bytes = size.get(), "bundle stored");
+            bundle
         }
     };
     Ok(pb::UploadDagBundleResponse {

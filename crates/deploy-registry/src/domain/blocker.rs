@@ -221,6 +221,9 @@ mod tests {
         missing: Vec<Sha256Digest>,
     }
 
+    /// What is changed about a good rollback, its scope, and what is found then.
+    type Change = (fn(&mut Case), Scope, &'static [BlockerCode]);
+
     /// A rollback from deploy 8 to deploy 3 that nothing is against.
     fn good() -> Case {
         let mut target = deploy(3);
@@ -271,7 +274,7 @@ mod tests {
     fn each_reason_is_found() {
         use BlockerCode as Code;
 
-        let cases: [(fn(&mut Case), Scope, &[BlockerCode]); 12] = [
+        let cases: [Change; 12] = [
             (
                 |c| c.installation_enabled = false,
                 Scope::All,

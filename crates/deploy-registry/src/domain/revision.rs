@@ -295,6 +295,9 @@ pub(crate) mod tests {
         assert_eq!(unique.len(), digests.len());
     }
 
+    /// What is changed about a revision, and the components that are found to differ then.
+    type Change = (fn(&mut Revision), &'static [Component]);
+
     #[test]
     fn changed_components_are_those_that_differ() {
         use Component::{AirflowVersion, DagBundle, DagDeployMode, DbtBundles, RuntimeVersion};
@@ -303,7 +306,7 @@ pub(crate) mod tests {
             r.image.tag = Some("2.0".parse().unwrap());
             r.image.repository = "mirror.example.com/etl".parse().unwrap();
         };
-        let cases: [(fn(&mut Revision), &[Component]); 7] = [
+        let cases: [Change; 7] = [
             (|_| {}, &[]),
             (moved_tag, &[]),
             (
