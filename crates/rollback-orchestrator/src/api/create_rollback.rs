@@ -30,7 +30,7 @@ use crate::domain::digest::PlanDigest;
 use crate::domain::plan::Plan;
 use crate::domain::rollback::{Order, Rollback, State};
 use crate::domain::warning::WarningCode;
-use crate::execution::Submission;
+use crate::execution::{Driven, Submission};
 use crate::planning::Purpose;
 use crate::store::{NewRollback, RequestKey, StepTimes};
 
@@ -74,17 +74,17 @@ pub(super) async fn handle(
     };
 
     if let Some(accepted) = accepted_before(service, &caller, &parent, held, &wanted).await? {
-        return answer(service, accepted, wanted.validate_only).await;
+        return answer(service, accepted, None, wanted.validate_only).await;
     }
     let outcome = create(service, &caller, held, &wanted).await;
     match outcome {
-        Ok(Outcome::Accepted(name)) => answer(service, name, false).await,
+        Ok(Outcome::Accepted(name, driven)) => answer(service, name, Some(driven), false).await,
         Ok(Outcome::Shown(rollback)) => Ok(CreateRollbackResponse {
             rollback: Some(*rollback),
         }),
         // What is in the way may be this very request, sent twice and accepted in between.
         Err(problem) => match accepted_before(service, &caller, &parent, held, &wanted).await? {
-            Some(accepted) => answer(service, accepted, wanted.validate_only).await,
+            Some(accepted) => answer(service, accepted, None, wanted.validate_only).await,
             None => Err(problem),
         },
     }
@@ -200,7 +200,7 @@ async fn accepted_before(
 /// What became of a request that is not a repetition.
 enum Outcome {
     /// There is a rollback now.
-    Accepted(RollbackName),
+    Accepted(RollbackName, Driven),
     /// Nothing was to be started.
     Shown(Box<wire::Rollback>),
 }
@@ -270,7 +270,7 @@ async fn create(
         authorized,
     };
     match service.execution.submit(new, permit).await {
-        Ok(Ok(Submission::Driven)) => Ok(Outcome::Accepted(name)),
+        Ok(Ok(Submission::Accepted(driven))) => Ok(Outcome::Accepted(name, driven)),
         Ok(Ok(Submission::Repeated)) => Err(in_between()),
         Ok(Ok(Submission::InProgress(rollback))) => Err(in_progress(&rollback)),
         Ok(Err(error)) => Err(error.into()),
@@ -308,6 +308,7 @@ fn order<'a>(
 async fn answer(
     service: &Api,
     name: RollbackName,
+    driven: Option<Driven>,
     validate_only: bool,
 ) -> Result<CreateRollbackResponse, Problem> {
     let within = service
@@ -320,7 +321,7 @@ async fn answer(
     } else {
         Instant::now() + within + PATIENCE
     };
-    let Some(rollback) = service.execution.ended(&name, until).await? else {
+    let Some(rollback) = service.execution.ended(&name, driven, until).await? else {
         return Err(unfinished(&name));
     };
     match rollback {

@@ -85,6 +85,10 @@ fn deploy(number: i64, revision: registry::Revision) -> registry::Deploy {
 impl Service {
     /// A service whose Deployment went from deploy 4 on `then` to deploy 5 on `now`.
     async fn start(now: &str, then: &str) -> Self {
+        Self::start_with(now, then, 20).await
+    }
+
+    async fn start_with(now: &str, then: &str, write_deadline_seconds: u32) -> Self {
         let registry = FakeRegistry::default();
         {
             let mut state = registry.state();
@@ -128,7 +132,7 @@ impl Service {
             authorization_address: format!("http://{}", authorization.serve().await),
             registry_address: format!("http://{}", registry.serve().await),
             rollbacks: RollbackArgs {
-                write_deadline_seconds: 20,
+                write_deadline_seconds,
                 ..RollbackArgs::default()
             },
         };
@@ -905,6 +909,27 @@ async fn a_service_that_stops_answers_that_the_rollback_goes_on() {
         .unwrap()
         .unwrap()
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_caller_does_not_wait_for_ever_for_what_cannot_be_settled() {
+    let service = Service::start_with("3.1-9", "3.1-9", 1).await;
+    service.registry.state().every_write = Some(Act::Hang);
+    service.registry.state().every_close = Some(Act::Fail(Status::unavailable("down")));
+    let unfinished = (Code::Unavailable, ErrorReason::RollbackUnfinished);
+    let status = service.create(with_id(1)).await.unwrap_err();
+    let rollback = service.get(&metadata(&status)["rollback"]).await.unwrap();
+    assert_eq!(reason(Err::<(), _>(status)), unfinished);
+    assert!(rollback.needs_attention);
+    assert_eq!(rollback.state(), RollbackState::Running);
+
+    service.registry.state().every_close = None;
+    let deadline = (
+        Code::DeadlineExceeded,
+        ErrorReason::RollbackDeadlineExceeded,
+    );
+    assert_eq!(reason(service.create(with_id(1)).await), deadline);
+    service.stop().await;
 }
 
 #[tokio::test]

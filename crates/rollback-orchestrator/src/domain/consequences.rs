@@ -69,7 +69,7 @@ fn warning(code: WarningCode, severity: Severity, text: String) -> Warning {
 fn runtime_downgrade(Versions { now, then }: &Versions) -> Option<Warning> {
     compatibility::is_downgrade(now, then).then(|| {
         let text = format!(
-            "the runtime goes down from {now} to {then}: tasks that are running fail at once, and \
+            "the version goes down from {now} to {then}: tasks that are running fail at once, and \
              their retries run after the rollback; wait for running tasks if you can"
         );
         warning(WarningCode::RuntimeDowngrade, Severity::Critical, text)
@@ -278,12 +278,11 @@ fn deploys_skipped(target: DeployNumber, current: DeployNumber) -> Option<Warnin
     let skipped = last.saturating_sub(first).saturating_add(1);
     let which = match skipped {
         ..=0 => return None,
-        1 => format!("deploy {first} lies"),
-        2.. => format!("{skipped} deploys ({first} to {last}) lie"),
+        1 => format!("deploy {first} lies between the target and what runs now: what it"),
+        2.. => format!(
+            "{skipped} deploys ({first} to {last}) lie between the target and what runs now: what they"
+        ),
     };
-    let text = format!(
-        "{which} between the target and what runs now: what they brought, and the current deploy \
-         did not take away, is left behind too"
-    );
+    let text = format!("{which} changed is left behind too");
     Some(warning(WarningCode::DeploysSkipped, Severity::Info, text))
 }

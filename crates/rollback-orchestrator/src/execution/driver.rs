@@ -7,9 +7,10 @@ use chassis::backoff;
 use chassis::problem::{Problem, chain};
 use model::names::DeployNumber;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::Inner;
-use crate::clients::authorization::Permit;
+use crate::clients::authorization::{self, Permit};
 use crate::clients::failure::{self, Failure};
 use crate::clients::registry::{self, Write};
 use crate::domain::rollback::{StepKind, StoredError};
@@ -134,51 +135,38 @@ impl Driver {
         }
     }
 
-    /// One attempt, which ends in the time that is left.
+    /// One attempt, whose calls end in the time that is left.
     async fn attempt(&mut self, left: Duration) -> Result<Result<DeployNumber, Failed>, Error> {
-        match tokio::time::timeout(left, self.try_to_write()).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                let failure = Failure::timed_out(registry::DEPENDENCY);
-                Ok(Err(Failed {
-                    step: StepKind::Write,
-                    failure,
-                }))
-            }
-        }
-    }
-
-    async fn try_to_write(&mut self) -> Result<Result<DeployNumber, Failed>, Error> {
+        let end = Instant::now() + left;
         let permit = match self.permit.take() {
             Some(permit) => permit,
-            None => match self.inner.authorization.renew(&self.job.name).await {
-                Ok(permit) => {
-                    let now = self.inner.environment.now();
-                    self.inner.store.end_authorize(self.job.fence, now).await?;
-                    permit
+            None => {
+                let renewal = self.inner.authorization.renew(&self.job.name);
+                match by(end, authorization::DEPENDENCY, renewal).await {
+                    Ok(permit) => {
+                        let now = self.inner.environment.now();
+                        self.inner.store.end_authorize(self.job.fence, now).await?;
+                        permit
+                    }
+                    Err(failure) => {
+                        let step = StepKind::Authorize;
+                        return Ok(Err(Failed { step, failure }));
+                    }
                 }
-                Err(failure) => {
-                    return Ok(Err(Failed {
-                        step: StepKind::Authorize,
-                        failure,
-                    }));
-                }
-            },
+            }
         };
         let order = &self.job.order;
-        let write = Write {
+        let writing = self.inner.registry.write(Write {
             rollback: &self.job.name,
             target: order.target,
             scope: order.scope,
             expected_latest: order.expected_latest,
             description: &order.description,
             permit: &permit,
-        };
-        let written = self.inner.registry.write(write).await;
-        Ok(written.map_err(|failure| Failed {
-            step: StepKind::Write,
-            failure,
-        }))
+        });
+        let written = by(end, registry::DEPENDENCY, writing).await;
+        let step = StepKind::Write;
+        Ok(written.map_err(|failure| Failed { step, failure }))
     }
 
     /// Finds out from the registry whether there is a deploy after all, and makes sure that otherwise
@@ -244,4 +232,14 @@ impl Driver {
         tracing::warn!(rollback = %self.job.name, "the rollback failed; nothing was deployed");
         Ok(())
     }
+}
+
+/// The outcome of a call, if it comes in time.
+async fn by<T>(
+    end: Instant,
+    dependency: &'static str,
+    call: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let outcome = tokio::time::timeout_at(end, call).await;
+    outcome.unwrap_or_else(|_| Err(Failure::timed_out(dependency)))
 }

@@ -72,13 +72,16 @@ struct Inner {
 /// What became of a rollback that was handed over.
 #[derive(Debug)]
 pub(crate) enum Submission {
-    /// It was accepted, and its driver has finished it or let go of it.
-    Driven,
+    /// It was accepted, and has a driver.
+    Accepted(Driven),
     /// The same request was accepted before.
     Repeated,
     /// Another rollback of the Deployment is not written yet. Nothing was accepted.
     InProgress(RollbackName),
 }
+
+/// Resolves when a driver has finished its rollback, or has let go of it.
+pub(crate) type Driven = oneshot::Receiver<()>;
 
 impl Execution {
     pub(crate) fn new(
@@ -105,7 +108,8 @@ impl Execution {
         self.0.patience.write_within
     }
 
-    /// Accepts a rollback and carries it out. Both go on if nobody waits for the answer.
+    /// Accepts a rollback and carries it out. Both go on if nobody waits for the answer, which is
+    /// there once it is accepted.
     pub(crate) fn submit(
         &self,
         new: NewRollback,
@@ -115,33 +119,50 @@ impl Execution {
         let inner = Arc::clone(&self.0);
         self.spawn(async move {
             let lease = &inner.patience.lease;
-            let submission = match inner
+            let accepted = inner
                 .store
                 .accept(&new, lease, inner.environment.now())
-                .await
-            {
-                Ok(Acceptance::Accepted(job)) => {
-                    Driver::new(Arc::clone(&inner), *job, Some(permit))
-                        .drive()
-                        .await;
-                    Ok(Submission::Driven)
+                .await;
+            // That nobody hears an answer changes nothing: the caller has gone away.
+            let job = match accepted {
+                Ok(Acceptance::Accepted(job)) => *job,
+                Ok(Acceptance::Repeated) => {
+                    let _ = answer.send(Ok(Submission::Repeated));
+                    return;
                 }
-                Ok(Acceptance::Repeated) => Ok(Submission::Repeated),
-                Ok(Acceptance::InProgress(rollback)) => Ok(Submission::InProgress(rollback)),
-                Err(error) => Err(error),
+                Ok(Acceptance::InProgress(rollback)) => {
+                    let _ = answer.send(Ok(Submission::InProgress(rollback)));
+                    return;
+                }
+                Err(error) => {
+                    let _ = answer.send(Err(error));
+                    return;
+                }
             };
-            // The caller may have gone away.
-            let _ = answer.send(submission);
+            let (done, driven) = oneshot::channel();
+            let _ = answer.send(Ok(Submission::Accepted(driven)));
+            Driver::new(Arc::clone(&inner), job, Some(permit))
+                .drive()
+                .await;
+            let _ = done.send(());
         });
         receiver
     }
 
     /// Waits until a rollback has ended. None if it has not by `until`, or if the service stops.
+    ///
+    /// One that is driven here is looked at when its driver is done; for one that another replica
+    /// drives there is no other way than to look again and again.
     pub(crate) async fn ended(
         &self,
         name: &RollbackName,
+        driven: Option<Driven>,
         until: Instant,
     ) -> Result<Option<Rollback>, store::Error> {
+        if let Some(driven) = driven {
+            // Whether it is done, or broke, or takes too long: what is stored decides.
+            let _ = tokio::time::timeout_at(until, driven).await;
+        }
         let mut stopping = self.0.stopping.subscribe();
         loop {
             let rollback = self.0.store.rollback(name).await?;

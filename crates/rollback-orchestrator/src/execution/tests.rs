@@ -63,14 +63,22 @@ fn permit() -> Permit {
 }
 
 /// Accepts a rollback and carries it out; returns how it ended.
-async fn carried_out(bench: &Bench, execution: &Execution, new: NewRollback) -> Rollback {
+async fn carried_out(execution: &Execution, new: NewRollback) -> Rollback {
     let name = new.name.clone();
-    let submission = tokio::time::timeout(SOON, execution.submit(new, permit()));
-    assert!(matches!(
-        submission.await.unwrap().unwrap().unwrap(),
-        Submission::Driven
-    ));
-    bench.store.rollback(&name).await.unwrap().unwrap()
+    let driven = driven(execution.submit(new, permit())).await;
+    let ended = execution
+        .ended(&name, Some(driven), Instant::now() + SOON)
+        .await;
+    ended.unwrap().unwrap()
+}
+
+async fn driven(
+    submission: oneshot::Receiver<Result<Submission, store::Error>>,
+) -> oneshot::Receiver<()> {
+    match submission.await.unwrap().unwrap() {
+        Submission::Accepted(driven) => driven,
+        other @ (Submission::Repeated | Submission::InProgress(_)) => panic!("{other:?}"),
+    }
 }
 
 async fn accepted(bench: &Bench, new: &NewRollback, lease: &Lease) -> Job {
@@ -119,7 +127,7 @@ fn long() -> TimeDelta {
 
 async fn a_rollback_is_written_at_the_first_attempt(db: TestDatabase) {
     let bench = bench(&db).await;
-    let rollback = carried_out(&bench, &bench.replica(patience()), new_rollback(long())).await;
+    let rollback = carried_out(&bench.replica(patience()), new_rollback(long())).await;
     assert!(is_written(&rollback));
     assert_eq!(bench.fake_registry.state().permits, ["first"]);
     assert_eq!(bench.fake_registry.state().close_calls, 0);
@@ -149,7 +157,7 @@ async fn an_outage_is_tried_again_with_a_renewed_permit(db: TestDatabase) {
         .state()
         .permit_errors
         .push_back(Status::unavailable("down"));
-    let rollback = carried_out(&bench, &bench.replica(patience()), new_rollback(long())).await;
+    let rollback = carried_out(&bench.replica(patience()), new_rollback(long())).await;
     assert!(is_written(&rollback));
     let expected = ["first", "renewed 1", "renewed 2", "renewed 3"];
     assert_eq!(bench.fake_registry.state().permits, expected);
@@ -165,7 +173,7 @@ async fn a_lost_answer_is_found_by_trying_again(db: TestDatabase) {
         .state()
         .writes
         .push_back(Act::ObeyAndLoseTheAnswer);
-    let rollback = carried_out(&bench, &bench.replica(patience()), new_rollback(long())).await;
+    let rollback = carried_out(&bench.replica(patience()), new_rollback(long())).await;
     assert!(is_written(&rollback));
     assert_eq!(bench.fake_registry.state().deploys.len(), 1);
 }
@@ -180,7 +188,7 @@ async fn an_expired_permit_is_renewed_once(db: TestDatabase) {
         .push_back(Act::Fail(invalid.clone()));
     let execution = bench.replica(patience());
     assert!(is_written(
-        &carried_out(&bench, &execution, new_rollback(long())).await
+        &carried_out(&execution, new_rollback(long())).await
     ));
 
     bench
@@ -188,7 +196,7 @@ async fn an_expired_permit_is_renewed_once(db: TestDatabase) {
         .state()
         .writes
         .extend([Act::Fail(invalid.clone()), Act::Fail(invalid)]);
-    let rollback = carried_out(&bench, &execution, new_rollback(long())).await;
+    let rollback = carried_out(&execution, new_rollback(long())).await;
     assert_eq!(reason(&rollback), ErrorReason::PermitInvalid);
     assert_eq!(attempts(&rollback, StepKind::Write), 2);
 }
@@ -209,7 +217,7 @@ async fn what_is_refused_for_good_fails_after_closing(db: TestDatabase) {
             .state()
             .writes
             .push_back(Act::Fail(refusal(code, expected)));
-        let rollback = carried_out(&bench, &execution, new_rollback(long())).await;
+        let rollback = carried_out(&execution, new_rollback(long())).await;
         assert_eq!(reason(&rollback), expected);
         assert_eq!(bench.fake_registry.state().close_calls, count);
         assert!(
@@ -238,7 +246,7 @@ async fn a_refusal_that_hid_a_deploy_is_no_failure(db: TestDatabase) {
         .state()
         .writes
         .push_back(Act::Fail(changed));
-    let rollback = carried_out(&bench, &bench.replica(patience()), new).await;
+    let rollback = carried_out(&bench.replica(patience()), new).await;
     assert!(is_written(&rollback));
     assert_eq!(bench.fake_registry.state().close_calls, 1);
 }
@@ -252,7 +260,7 @@ async fn a_person_who_lost_the_permission_fails_the_rollback(db: TestDatabase) {
         .push_back(Act::Fail(Status::unavailable("down")));
     let lost = refusal(Code::PermissionDenied, ErrorReason::PermissionMissing);
     bench.fake_authorization.state().renewal_error = Some(lost);
-    let rollback = carried_out(&bench, &bench.replica(patience()), new_rollback(long())).await;
+    let rollback = carried_out(&bench.replica(patience()), new_rollback(long())).await;
     assert_eq!(reason(&rollback), ErrorReason::PermissionMissing);
     assert!(bench.fake_registry.state().deploys.is_empty());
     let State::Failed { error, .. } = &rollback.state else {
@@ -270,7 +278,7 @@ async fn past_its_deadline_a_rollback_is_closed_and_fails(db: TestDatabase) {
     let bench = bench(&db).await;
     bench.fake_registry.state().every_write = Some(Act::Fail(Status::unavailable("down")));
     let new = new_rollback(TimeDelta::milliseconds(150));
-    let rollback = carried_out(&bench, &bench.replica(patience()), new).await;
+    let rollback = carried_out(&bench.replica(patience()), new).await;
     assert_eq!(reason(&rollback), ErrorReason::RollbackDeadlineExceeded);
     assert!(attempts(&rollback, StepKind::Write) >= 2);
     let State::Failed { end_time, .. } = rollback.state else {
@@ -284,7 +292,7 @@ async fn a_registry_that_never_answers_is_given_up_at_the_deadline(db: TestDatab
     let bench = bench(&db).await;
     bench.fake_registry.state().every_write = Some(Act::Hang);
     let new = new_rollback(TimeDelta::milliseconds(150));
-    let rollback = carried_out(&bench, &bench.replica(patience()), new).await;
+    let rollback = carried_out(&bench.replica(patience()), new).await;
     assert_eq!(reason(&rollback), ErrorReason::RollbackDeadlineExceeded);
 }
 
@@ -305,7 +313,7 @@ async fn what_cannot_be_closed_never_fails_and_asks_for_attention(db: TestDataba
     assert_eq!(waiting.state, State::Running);
 
     bench.fake_registry.state().every_close = None;
-    submission.await.unwrap().unwrap();
+    driven(submission).await.await.unwrap();
     let rollback = ended(&bench, &name).await;
     assert!(is_written(&rollback) && !rollback.needs_attention);
 }
@@ -313,12 +321,7 @@ async fn what_cannot_be_closed_never_fails_and_asks_for_attention(db: TestDataba
 async fn a_rollback_of_which_nothing_was_sent_fails_without_the_registry(db: TestDatabase) {
     let bench = bench(&db).await;
     bench.fake_registry.state().every_close = Some(Act::Fail(Status::unavailable("down")));
-    let rollback = carried_out(
-        &bench,
-        &bench.replica(patience()),
-        new_rollback(TimeDelta::zero()),
-    )
-    .await;
+    let rollback = carried_out(&bench.replica(patience()), new_rollback(TimeDelta::zero())).await;
     assert_eq!(reason(&rollback), ErrorReason::RollbackDeadlineExceeded);
     assert_eq!(bench.fake_registry.state().close_calls, 0);
     assert!(bench.fake_registry.state().permits.is_empty());
@@ -384,12 +387,10 @@ async fn a_stopping_replica_lets_go_and_another_one_finishes(db: TestDatabase) {
     eventually(async || (bench.fake_registry.state().permits.len() > 1).then_some(())).await;
     stopping.stop();
     tokio::time::timeout(SOON, stopping.join()).await.unwrap();
-    assert!(matches!(
-        submission.await.unwrap().unwrap(),
-        Submission::Driven
-    ));
     let until = Instant::now() + SOON;
-    assert!(stopping.ended(&name, until).await.unwrap().is_none());
+    let driven = driven(submission).await;
+    let unfinished = stopping.ended(&name, Some(driven), until).await;
+    assert!(unfinished.unwrap().is_none());
 
     // The lease was let go of: nobody waits for it to expire.
     bench.fake_registry.state().every_write = None;
@@ -418,12 +419,12 @@ async fn the_second_of_two_rollbacks_at_once_is_told_of_the_first(db: TestDataba
     second.order.deployment_uid = first.order.deployment_uid;
     second.name = RollbackName::new(first.name.deployment().clone(), second.name.id());
     let name = first.name.clone();
-    let driven = execution.submit(first, permit());
+    let first = execution.submit(first, permit());
     eventually(async || bench.store.rollback(&name).await.unwrap()).await;
     let submission = execution.submit(second, permit()).await.unwrap().unwrap();
     assert!(matches!(submission, Submission::InProgress(first) if first == name));
     bench.fake_registry.state().every_write = None;
-    driven.await.unwrap().unwrap();
+    driven(first).await.await.unwrap();
 }
 
 /// A process that dies after so many steps of its own.
