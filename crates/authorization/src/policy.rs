@@ -26,8 +26,11 @@ const MOST_BEHIND: Duration = Duration::from_secs(5);
 const POLL_EVERY: Duration = Duration::from_secs(2);
 /// How long a revision is waited for that is not there yet; less than callers wait for an answer.
 const LONGEST_WAIT: Duration = Duration::from_secs(4);
-/// How long the database may take. A connection that hangs must not hang the policy.
-const DATABASE_LIMIT: Duration = Duration::from_secs(4);
+/// How long the database may take to tell a revision. A connection that hangs must not hang the
+/// policy.
+const ASKING_LIMIT: Duration = Duration::from_secs(4);
+/// How long the database may take to read the whole policy.
+const READING_LIMIT: Duration = Duration::from_secs(30);
 /// How many flaws are logged one by one.
 const MOST_FLAWS_LOGGED: usize = 20;
 
@@ -38,8 +41,11 @@ pub(crate) enum Error {
     #[error(transparent)]
     Store(#[from] store::Error),
     /// The database did not answer in time.
-    #[error("the database did not answer within {} seconds", DATABASE_LIMIT.as_secs())]
-    Timeout,
+    #[error("the database did not answer within {} seconds", limit.as_secs())]
+    Timeout {
+        /// How long it had.
+        limit: Duration,
+    },
     /// What is in memory is too old to answer from.
     #[error("the policy in memory is older than {} seconds", MOST_BEHIND.as_secs())]
     Stale,
@@ -85,7 +91,7 @@ impl Policy {
     /// Reads the whole policy.
     pub(crate) async fn load(store: Store) -> Result<Self, Error> {
         let read_at = Instant::now();
-        let index = build(in_time(store.policy()).await?).await?;
+        let index = build(within(READING_LIMIT, store.policy()).await?).await?;
         let known = Known {
             index: Arc::new(index),
             read_at,
@@ -118,7 +124,7 @@ impl Policy {
     pub(crate) async fn newest(&self, credential: &Credential) -> Result<Arc<Index>, Error> {
         let asked_at = Instant::now();
         let Freshness { revision, token } =
-            in_time(self.store.freshness(credential.recorded_id())).await?;
+            within(ASKING_LIMIT, self.store.freshness(credential.recorded_id())).await?;
         let index = self.at(revision, asked_at).await?;
         if credential.stands(token.as_ref()) {
             Ok(index)
@@ -192,19 +198,23 @@ impl Policy {
         }
     }
 
-    /// The index, given that `revision` was the newest at some time after `asked_at`: what is in
-    /// memory if it is that or was read later, a new one otherwise.
+    /// The index, given that `revision` was the newest when it was asked for, at some time since
+    /// `asked_at`: what is in memory if it is of that revision or was read since, a new one
+    /// otherwise.
     async fn at(&self, revision: PolicyRevision, asked_at: Instant) -> Result<Arc<Index>, Error> {
-        if let Some(index) = self.confirm(revision, asked_at) {
+        let answered_at = Instant::now();
+        let confirm = || self.confirm(revision, asked_at, answered_at);
+        if let Some(index) = confirm() {
             return Ok(index);
         }
         let _building = self.building.lock().await;
         // Somebody may have built it in the meantime.
-        if let Some(index) = self.confirm(revision, asked_at) {
+        if let Some(index) = confirm() {
             return Ok(index);
         }
         let read_at = Instant::now();
-        let index = Arc::new(build(in_time(self.store.policy()).await?).await?);
+        let rows = within(READING_LIMIT, self.store.policy()).await?;
+        let index = Arc::new(build(rows).await?);
         let known = Known {
             index: Arc::clone(&index),
             read_at,
@@ -216,11 +226,16 @@ impl Policy {
         Ok(index)
     }
 
-    fn confirm(&self, revision: PolicyRevision, asked_at: Instant) -> Option<Arc<Index>> {
+    fn confirm(
+        &self,
+        revision: PolicyRevision,
+        asked_at: Instant,
+        answered_at: Instant,
+    ) -> Option<Arc<Index>> {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if known.index.revision() == revision {
             known.confirmed_at = known.confirmed_at.max(asked_at);
-        } else if known.read_at < asked_at {
+        } else if known.read_at < answered_at {
             return None;
         }
         Some(Arc::clone(&known.index))
@@ -234,10 +249,13 @@ impl Policy {
     }
 }
 
-async fn in_time<T>(answer: impl Future<Output = Result<T, store::Error>>) -> Result<T, Error> {
-    match tokio::time::timeout(DATABASE_LIMIT, answer).await {
+async fn within<T>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, store::Error>>,
+) -> Result<T, Error> {
+    match tokio::time::timeout(limit, answer).await {
         Ok(answer) => Ok(answer?),
-        Err(_) => Err(Error::Timeout),
+        Err(_) => Err(Error::Timeout { limit }),
     }
 }
 

@@ -193,3 +193,6 @@ async fn forget(store: Store, environment: Environment, stopped: watch::Receiver
         () = forgetting => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

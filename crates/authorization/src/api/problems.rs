@@ -35,10 +35,13 @@ impl From<policy::Error> for Problem {
     fn from(error: policy::Error) -> Self {
         match error {
             policy::Error::Store(error) => error.into(),
-            policy::Error::Timeout | policy::Error::Stale => {
+            policy::Error::Timeout { limit: _ } | policy::Error::Stale => {
                 Self::unavailable("the database", error)
             }
-            policy::Error::NotReached { .. } => Self::new(
+            policy::Error::NotReached {
+                wanted: _,
+                newest: _,
+            } => Self::new(
                 Code::Unavailable,
                 ErrorReason::DependencyUnavailable,
                 error.to_string(),
