@@ -163,11 +163,12 @@ pub(crate) struct BundleUpload {
 
 impl BundleUpload {
     /// Adds the next bytes, as soon as the store has taken enough of those before.
-    pub(crate) async fn push(&mut self, chunk: Bytes) -> Result<(), Error> {
-        self.hash.update(&chunk);
+    pub(crate) async fn push(&mut self, chunk: &[u8]) -> Result<(), Error> {
+        self.hash.update(chunk);
         self.received += u64::try_from(chunk.len()).unwrap_or(u64::MAX);
         self.write.wait_for_capacity(PIECES_AT_ONCE).await?;
-        self.write.put(chunk);
+        // Copied, not kept: a chunk can be one byte that keeps a whole message alive.
+        self.write.write(chunk);
         Ok(())
     }
 

@@ -80,10 +80,7 @@ pub async fn serve(
     environment: Environment,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), StartError> {
-    let address = listener.local_addr().map_err(|source| ServeError::Listen {
-        address: ([0, 0, 0, 0], 0).into(),
-        source,
-    })?;
+    let address = listener.local_addr().map_err(ServeError::Listener)?;
     let tls = args.listen.tls.server(address)?;
     let authorization = args.listen.tls.endpoint(&args.authorization_address)?;
     let keyring = Keyring::open(&args.keys.keys)?;

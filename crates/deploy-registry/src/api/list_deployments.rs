@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::get_deployment::{ASKED, is_visible, show};
 use super::{Registry, decode, errors, page};
 use crate::domain::DeploymentUid;
+use crate::store::Listing;
 
 pub(super) async fn handle(
     registry: &Registry,
@@ -23,13 +24,14 @@ pub(super) async fn handle(
     let workspace: WorkspaceName = decode::name("parent", &request.parent)?;
     let (page, after) = decode_page(&request, &workspace)?;
 
-    let deployments = registry
+    let listing = registry
         .store
-        .list_deployments(&workspace, after, page.size + 1)
+        .list_deployments(&workspace, after, page::size(&page))
         .await
         .map_err(errors::unexpected)?;
     // Whoever may see nothing of the workspace gets an empty list, as if it were empty.
-    let names = deployments
+    let names = listing
+        .items
         .iter()
         .map(|deployment| ResourceName::from(deployment.name.clone()));
     let names = names.collect::<Vec<_>>();
@@ -38,10 +40,14 @@ pub(super) async fn handle(
         .held_on_each(&caller, &names, ASKED, Freshness::MinimizeLatency)
         .await?;
 
-    let items = deployments.into_iter().zip(held).collect();
-    let (deployments, next_page_token) = page::fill(
-        &page,
+    let items = listing.items.into_iter().zip(held).collect();
+    let listing = Listing {
         items,
+        more: listing.more,
+    };
+    let (deployments, next_page_token) = page::encode(
+        &page,
+        listing,
         |(deployment, _)| deployment.uid.to_string(),
         |(deployment, held)| is_visible(held).then(|| show(deployment, held)),
     );

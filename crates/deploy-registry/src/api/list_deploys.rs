@@ -26,13 +26,13 @@ pub(super) async fn handle(
 
     let found = registry
         .store
-        .list_deploys(&deployment, before, page.size + 1)
+        .list_deploys(&deployment, before, page::size(&page))
         .await;
     let found = found.map_err(|error| About::deployment(&deployment).problem(error))?;
-    let entries = found.ok_or_else(|| deployment_missing(&deployment))?;
-    let (deploys, next_page_token) = page::fill(
+    let listing = found.ok_or_else(|| deployment_missing(&deployment))?;
+    let (deploys, next_page_token) = page::encode(
         &page,
-        entries,
+        listing,
         |entry| entry.deploy.name.number().to_string(),
         |entry| Some(encode::deploy(entry, registry.retention, sight)),
     );

@@ -128,7 +128,7 @@ where
     S: Stream<Item = Result<pb::UploadDagBundleRequest, Status>> + Unpin,
 {
     while let Some(chunk) = parts.chunk().await? {
-        upload.push(chunk).await.map_err(errors::bundle_store)?;
+        upload.push(&chunk).await.map_err(errors::bundle_store)?;
         if upload.received() > size.bytes() {
             return Err(mismatch(format!("{} bytes", size.get()), "more".to_owned()));
         }

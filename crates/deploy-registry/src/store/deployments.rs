@@ -4,7 +4,7 @@ use chassis::{args, transaction};
 use model::{DeployNumber, DeploymentName, WorkspaceName};
 use uuid::Uuid;
 
-use super::{Attempt, Error, Store, documents};
+use super::{Attempt, Error, Listing, Reading, Store, documents, rows};
 use crate::domain::{Deployment, DeploymentUid, History, NewDeployment};
 
 #[derive(sqlx::FromRow)]
@@ -78,33 +78,55 @@ impl Store {
     pub(crate) async fn list_deployments(
         &self,
         workspace: &WorkspaceName,
-        after: Option<DeploymentUid>,
-        limit: i64,
-    ) -> Result<Vec<Deployment>, Error> {
-        // A place in the list is told by uid, because the name of a Deployment that the reader
-        // cannot see must not be in a page token.
-        let rows = self
-            .database
-            .read()
-            .await?
-            .fetch_all::<DeploymentRow>(
-                "SELECT d.uid, d.workspace, d.deployment_id, d.display_name, d.description, d.labels,
-                        d.dag_deploy_mode, d.rollback_enabled, d.settings, d.latest_number,
-                        d.current_number, d.previous_number, d.change, d.created_by,
-                        d.create_time, d.update_time, c.revision AS current_revision
-                 FROM deployments d
-                 LEFT JOIN deploys c ON c.deployment_uid = d.uid AND c.number = d.current_number
-                 WHERE d.workspace = $1
-                   AND d.deployment_id > COALESCE(
-                       (SELECT a.deployment_id FROM deployments a
-                        WHERE a.uid = $2 AND a.workspace = $1), '')
-                 ORDER BY d.deployment_id
-                 LIMIT $3",
-                args![workspace.id(), after.map(DeploymentUid::get), limit],
-            )
-            .await?;
-        rows.into_iter().map(Deployment::try_from).collect()
+        mut after: Option<DeploymentUid>,
+        limit: usize,
+    ) -> Result<Listing<Deployment>, Error> {
+        let mut connection = self.database.read().await?;
+        let mut reading = Reading::new(limit);
+        loop {
+            let step = reading.step();
+            let rows = next_rows(&mut connection, workspace, after, step).await?;
+            let last = rows.len() < step;
+            for row in rows {
+                if reading.is_full() {
+                    return Ok(reading.end(true));
+                }
+                after = Some(DeploymentUid::new(row.uid));
+                let bytes = row.settings.len() + row.labels.len();
+                reading.push(row.try_into()?, bytes);
+            }
+            if last {
+                return Ok(reading.end(false));
+            }
+        }
     }
+}
+
+/// The next rows of a list of Deployments. A place in the list is told by uid, because the name of a
+/// Deployment that the reader cannot see must not be in a page token.
+async fn next_rows(
+    connection: &mut Connection,
+    workspace: &WorkspaceName,
+    after: Option<DeploymentUid>,
+    step: usize,
+) -> Result<Vec<DeploymentRow>, Error> {
+    Ok(connection
+        .fetch_all(
+            "SELECT d.uid, d.workspace, d.deployment_id, d.display_name, d.description, d.labels,
+                    d.dag_deploy_mode, d.rollback_enabled, d.settings, d.latest_number,
+                    d.current_number, d.previous_number, d.change, d.created_by,
+                    d.create_time, d.update_time, c.revision AS current_revision
+             FROM deployments d
+             LEFT JOIN deploys c ON c.deployment_uid = d.uid AND c.number = d.current_number
+             WHERE d.workspace = $1
+               AND d.deployment_id > COALESCE(
+                   (SELECT a.deployment_id FROM deployments a
+                    WHERE a.uid = $2 AND a.workspace = $1), '')
+             ORDER BY d.deployment_id
+             LIMIT $3",
+            args![workspace.id(), after.map(DeploymentUid::get), rows(step)],
+        )
+        .await?)
 }
 
 async fn create(

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::bundles::bundles;
 use super::deployments::{head, number};
-use super::{Attempt, Error, Store, documents};
+use super::{Attempt, Error, Listing, Reading, Store, documents, rows};
 use crate::domain::{
     Component, Deploy, DeployTrigger, DeployType, DeploymentUid, GitSource, History, PermitId,
     Revision, RevisionDigest, RollbackOrigin, Shipment, changed_components,
@@ -91,39 +91,62 @@ impl Store {
         &self,
         deployment: &DeploymentName,
         before: Option<DeployNumber>,
-        limit: i64,
-    ) -> Result<Option<Vec<Entry>>, Error> {
+        limit: usize,
+    ) -> Result<Option<Listing<Entry>>, Error> {
         let mut connection = self.database.read().await?;
         let Some(head) = head(&mut connection, deployment).await? else {
             return Ok(None);
         };
-        let before = before
+        let mut before = before
             .unwrap_or(head.history.next())
             .min(head.history.next());
-        let rows = connection
-            .fetch_all::<DeployRow>(
-                "SELECT number, deploy_type, deploy_trigger, description, revision,
-                        revision_digest, changed_components, git, settings, state, created_by,
-                        create_time, deploy_time, ceased_time, source_number, replaced_number,
-                        rollback_scope, rollback_id, permit_id
-                 FROM deploys
-                 WHERE deployment_uid = $1 AND number < $2
-                 ORDER BY number DESC
-                 LIMIT $3",
-                args![head.uid.get(), before.get(), limit],
-            )
-            .await?;
-        let entry = |row: DeployRow| {
-            Ok(Entry {
-                deploy: row.into_deploy(deployment)?,
-                history: head.history,
-            })
-        };
-        rows.into_iter()
-            .map(entry)
-            .collect::<Result<_, Error>>()
-            .map(Some)
+        let mut reading = Reading::new(limit);
+        loop {
+            let step = reading.step();
+            let rows = next_rows(&mut connection, head.uid, before, step).await?;
+            let last = rows.len() < step;
+            for row in rows {
+                if reading.is_full() {
+                    return Ok(Some(reading.end(true)));
+                }
+                before = number(row.number)?;
+                let bytes = row.settings.len() + row.revision.len();
+                let deploy = row.into_deploy(deployment)?;
+                reading.push(
+                    Entry {
+                        deploy,
+                        history: head.history,
+                    },
+                    bytes,
+                );
+            }
+            if last {
+                return Ok(Some(reading.end(false)));
+            }
+        }
     }
+}
+
+/// The next rows of a list of deploys.
+async fn next_rows(
+    connection: &mut Connection,
+    uid: DeploymentUid,
+    before: DeployNumber,
+    step: usize,
+) -> Result<Vec<DeployRow>, Error> {
+    Ok(connection
+        .fetch_all(
+            "SELECT number, deploy_type, deploy_trigger, description, revision, revision_digest,
+                    changed_components, git, settings, state, created_by, create_time,
+                    deploy_time, ceased_time, source_number, replaced_number, rollback_scope,
+                    rollback_id, permit_id
+             FROM deploys
+             WHERE deployment_uid = $1 AND number < $2
+             ORDER BY number DESC
+             LIMIT $3",
+            args![uid.get(), before.get(), rows(step)],
+        )
+        .await?)
 }
 
 async fn create(

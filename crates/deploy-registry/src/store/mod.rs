@@ -38,6 +38,64 @@ pub(crate) struct Store {
     database: Database,
 }
 
+/// How many rows of a list are read at once.
+const STEP: usize = 100;
+/// How many bytes of a list are read, as far as rows can be large: a page that is larger could not be
+/// sent anyway.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
+
+/// A part of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Listing<T> {
+    pub(crate) items: Vec<T>,
+    /// Whether there are more after these.
+    pub(crate) more: bool,
+}
+
+/// A part of a list while it is read, step by step.
+struct Reading<T> {
+    items: Vec<T>,
+    bytes: usize,
+    limit: usize,
+}
+
+impl<T> Reading<T> {
+    const fn new(limit: usize) -> Self {
+        Self {
+            items: Vec::new(),
+            bytes: 0,
+            limit,
+        }
+    }
+
+    /// How many rows to read next: at most one more than there is room for, which tells that there are
+    /// more.
+    fn step(&self) -> usize {
+        STEP.min(self.limit + 1 - self.items.len())
+    }
+
+    const fn is_full(&self) -> bool {
+        self.items.len() == self.limit || self.bytes > MOST_BYTES
+    }
+
+    fn push(&mut self, item: T, bytes: usize) {
+        self.items.push(item);
+        self.bytes += bytes;
+    }
+
+    fn end(self, more: bool) -> Listing<T> {
+        Listing {
+            items: self.items,
+            more,
+        }
+    }
+}
+
+/// A number of rows as a statement takes it.
+fn rows(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
 /// Why a call of the store failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {

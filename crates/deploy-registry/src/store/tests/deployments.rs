@@ -147,12 +147,15 @@ async fn deployments_are_listed_by_name_page_by_page(database: TestDatabase) {
             .list_deployments(&workspace, after, 2)
             .await
             .unwrap();
-        let Some(last) = page.last() else { break };
-        after = Some(last.uid);
         ids.extend(
-            page.iter()
+            page.items
+                .iter()
                 .map(|deployment| deployment.name.id().to_owned()),
         );
+        after = page.items.last().map(|last| last.uid);
+        if !page.more {
+            break;
+        }
     }
     assert_eq!(ids, ["a", "a-z", "a1", "ab", "b"]);
 }

@@ -8,7 +8,7 @@ use super::{Fixture, dags, image, name, new_deploy, new_deployment, number, numb
 use crate::domain::{
     Component, Deploy, DeployTrigger, DeployType, GitSource, NewDeployment, Refusal, Shipment,
 };
-use crate::store::{Error, NewDeploy};
+use crate::store::{Error, Listing, NewDeploy};
 
 chassis::on_both_databases!(crate::store::MIGRATIONS;
     every_field_of_a_deploy_comes_back,
@@ -21,6 +21,8 @@ chassis::on_both_databases!(crate::store::MIGRATIONS;
     a_deploy_notes_when_the_one_before_ceased_to_be_current,
     times_never_run_backwards,
     deploys_are_listed_newest_first_while_more_arrive,
+    a_list_tells_whether_there_is_more,
+    a_list_of_large_rows_is_cut_short,
     deploys_of_one_deployment_are_not_those_of_another,
     a_missing_deployment_takes_no_deploy,
 );
@@ -275,12 +277,7 @@ async fn a_deploy_notes_when_the_one_before_ceased_to_be_current(database: TestD
             .await
             .unwrap();
     }
-    let entries = fixture
-        .store
-        .list_deploys(&name("etl"), None, 10)
-        .await
-        .unwrap()
-        .unwrap();
+    let entries = fixture.history().await;
     let ceased = entries
         .iter()
         .map(|entry| entry.deploy.ceased_time)
@@ -324,19 +321,66 @@ async fn deploys_are_listed_newest_first_while_more_arrive(database: TestDatabas
     let mut seen = Vec::new();
     let mut before = None;
     loop {
-        let page = fixture
-            .store
-            .list_deploys(&name("etl"), before, 2)
-            .await
-            .unwrap()
-            .unwrap();
-        let Some(last) = page.last() else { break };
-        before = Some(last.deploy.name.number());
-        seen.extend(page.iter().map(number_of));
+        let Listing { items, more } = fixture.page(before, 2).await;
+        assert!(items.len() <= 2);
+        seen.extend(items.iter().map(number_of));
+        before = seen.last().copied();
+        if !more {
+            break;
+        }
         fixture.ship(image('a')).await;
     }
     assert_eq!(seen, [5, 4, 3, 2, 1]);
-    assert_eq!(fixture.numbers().await, [8, 7, 6, 5, 4, 3, 2, 1]);
+    assert_eq!(fixture.numbers().await, [7, 6, 5, 4, 3, 2, 1]);
+}
+
+async fn a_list_tells_whether_there_is_more(database: TestDatabase) {
+    let fixture = Fixture::with_deployment(database).await;
+    assert_eq!(
+        fixture.page(None, 10).await,
+        Listing {
+            items: vec![],
+            more: false
+        }
+    );
+    for _ in 0..105 {
+        fixture.ship(image('a')).await;
+    }
+    for (limit, expected) in [
+        (1, 1),
+        (99, 99),
+        (100, 100),
+        (104, 104),
+        (105, 105),
+        (106, 105),
+    ] {
+        let page = fixture.page(None, limit).await;
+        assert_eq!(page.items.len(), expected, "{limit}");
+        assert_eq!(page.more, expected < 105, "{limit}");
+        assert_eq!(page.items.first().map(number_of), Some(105));
+    }
+    let page = fixture.page(Some(3), 10).await;
+    assert_eq!(page.items.iter().map(number_of).collect::<Vec<_>>(), [2, 1]);
+    assert!(!page.more);
+}
+
+async fn a_list_of_large_rows_is_cut_short(database: TestDatabase) {
+    let fixture = Fixture::new(database);
+    let settings = (0..16)
+        .map(|n| (format!("k{n}"), "x".repeat(4_000)))
+        .collect();
+    fixture
+        .create(&NewDeployment {
+            settings,
+            ..new_deployment("etl")
+        })
+        .await;
+    for _ in 0..80 {
+        fixture.ship(image('a')).await;
+    }
+    let page = fixture.page(None, 1_000).await;
+    assert!((60..80).contains(&page.items.len()), "{}", page.items.len());
+    assert!(page.more);
 }
 
 async fn deploys_of_one_deployment_are_not_those_of_another(database: TestDatabase) {

@@ -14,7 +14,7 @@ use chassis::transaction;
 use chrono::{DateTime, Utc};
 use model::{DagDeployMode, DeployNumber, DeploymentName, RunsOn, Sha256Digest};
 
-use super::{Entry, Error, NewDeploy, Store};
+use super::{Entry, Error, Listing, NewDeploy, Store};
 use crate::domain::{
     BundleSize, Deployment, DeploymentUid, Image, NewDeployment, Settings, Shipment, ShippedImage,
     StoredBundle,
@@ -90,14 +90,22 @@ impl Fixture {
         changed.unwrap();
     }
 
-    async fn numbers(&self) -> Vec<i64> {
-        let entries = self
+    /// A part of the history of `etl`.
+    async fn page(&self, before: Option<i64>, limit: usize) -> Listing<Entry> {
+        let page = self
             .store
-            .list_deploys(&name("etl"), None, 1_000)
-            .await
-            .unwrap()
-            .unwrap();
-        entries.iter().map(number_of).collect()
+            .list_deploys(&name("etl"), before.map(number), limit)
+            .await;
+        page.unwrap().unwrap()
+    }
+
+    /// The whole history of `etl`, newest first.
+    async fn history(&self) -> Vec<Entry> {
+        self.page(None, 1_000).await.items
+    }
+
+    async fn numbers(&self) -> Vec<i64> {
+        self.history().await.iter().map(number_of).collect()
     }
 }
 

@@ -118,22 +118,12 @@ impl Fixture {
 
 async fn a_rollback_is_a_new_deploy_of_an_earlier_version(database: TestDatabase) {
     let fixture = Fixture::with_history(database).await;
-    let before = fixture
-        .store
-        .list_deploys(&name("etl"), None, 10)
-        .await
-        .unwrap()
-        .unwrap();
+    let before = fixture.history().await;
     let write = fixture.rollback(1).await;
     let entry = fixture.store.create_rollback_deploy(&write).await.unwrap();
     assert_eq!(number_of(&entry), 5);
 
-    let after = fixture
-        .store
-        .list_deploys(&name("etl"), None, 10)
-        .await
-        .unwrap()
-        .unwrap();
+    let after = fixture.history().await;
     assert_eq!(after[0], entry);
     assert_eq!(entry.deploy.revision, before[2].deploy.revision);
     for (before, after) in before.iter().zip(&after[1..]) {
