@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use model::catalog::{Catalog, CatalogError};
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity, ServerTlsConfig, Uri};
 
 use crate::database::DatabaseUrl;
@@ -65,6 +66,39 @@ pub struct KeyArgs {
     pub keys: PathBuf,
 }
 
+/// Which Astro Runtime versions there are, and what is in them.
+#[derive(Debug, Clone, Default, Args)]
+pub struct CatalogArgs {
+    /// The Astro Runtime catalog to use in place of the built-in one: the vendor's JSON file
+    #[arg(long, env = "REPRISE_RUNTIME_CATALOG", value_name = "FILE")]
+    pub runtime_catalog: Option<PathBuf>,
+}
+
+impl CatalogArgs {
+    /// The operator's catalog, or the built-in one.
+    pub fn load(&self) -> Result<Catalog, ConfigError> {
+        let Some(path) = &self.runtime_catalog else {
+            return Ok(Catalog::built_in());
+        };
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            path: path.clone(),
+            source,
+        })?;
+        let catalog = Catalog::from_json(&text).map_err(|source| ConfigError::Catalog {
+            path: path.clone(),
+            source,
+        })?;
+        if !catalog.skipped().is_empty() {
+            let skipped = catalog.skipped().join(", ");
+            tracing::warn!(
+                skipped,
+                "versions of the catalog cannot be read and are left out"
+            );
+        }
+        Ok(catalog)
+    }
+}
+
 /// TLS of the service's own port and of its calls to others.
 #[derive(Debug, Clone, Default, Args)]
 pub struct TlsArgs {
@@ -114,6 +148,14 @@ pub enum ConfigError {
         path: PathBuf,
         /// What the operating system said.
         source: std::io::Error,
+    },
+    /// A Runtime catalog that cannot be used.
+    #[error("{} is no Astro Runtime catalog", path.display())]
+    Catalog {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: CatalogError,
     },
     /// Plain text would leave the machine.
     #[error(
@@ -224,6 +266,20 @@ mod tests {
                 .is_none()
         );
         assert!(insecure.endpoint("http://authorization:50051").is_ok());
+    }
+
+    #[test]
+    fn a_catalog_that_is_missing_or_is_none_is_told_by_its_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.json");
+        let args = CatalogArgs {
+            runtime_catalog: Some(path.clone()),
+        };
+        assert!(matches!(args.load(), Err(ConfigError::Unreadable { .. })));
+        std::fs::write(&path, "{}").unwrap();
+        let error = args.load().unwrap_err();
+        assert!(error.to_string().contains("catalog.json"), "{error}");
+        assert!(CatalogArgs::default().load().is_ok());
     }
 
     #[test]

@@ -4,17 +4,21 @@
 //! parent and id. A service that uses this has the table `requests` among its migrations. Only
 //! successes are kept, and callers check permission before they look here.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use model::names::{Principal, RequestId};
 use prost::Message;
 use sha2::{Digest, Sha256};
 
 use crate::database::{Connection, Database, Error, StoreError};
-use crate::problem::Problem;
+use crate::environment::Environment;
+use crate::problem::{Problem, chain};
 use crate::{args, transaction};
 
 /// How long an outcome is kept.
 pub const KEPT_FOR: TimeDelta = TimeDelta::days(7);
+const FORGET_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// A request that carries a `request_id`.
 #[derive(Debug, Clone)]
@@ -128,4 +132,27 @@ pub async fn forget_old(database: &Database, now: DateTime<Utc>) -> Result<u64, 
         )
         .await
     })
+}
+
+/// Forgets the outcomes that are too old once an hour, until `stop` resolves.
+pub async fn forget_hourly(
+    database: Database,
+    environment: Environment,
+    stop: impl Future<Output = ()>,
+) {
+    let forgetting = async {
+        loop {
+            match forget_old(&database, environment.now()).await {
+                Ok(requests) => tracing::debug!(requests, "old requests were forgotten"),
+                Err(error) => {
+                    tracing::warn!(cause = chain(&error), "old requests could not be forgotten");
+                }
+            }
+            tokio::time::sleep(FORGET_EVERY).await;
+        }
+    };
+    tokio::select! {
+        () = stop => {}
+        () = forgetting => {}
+    }
 }
