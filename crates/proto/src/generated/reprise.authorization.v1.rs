@@ -59,7 +59,8 @@ pub struct ServiceAccountToken {
     /// description is for people; at most 500 characters.
     #[prost(string, tag = "2")]
     pub description: ::prost::alloc::string::String,
-    /// expire_time is when the token stops being accepted; in the future, at most 365 days ahead.
+    /// expire_time is when the token stops being accepted; in the future, at most 365 days ahead, and
+    /// rounded down to whole seconds.
     #[prost(message, optional, tag = "3")]
     pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
     /// created_by is the principal who made the token.
@@ -226,10 +227,11 @@ pub struct IssuePermitRequest {
     /// `deployment.dags.push` or both.
     #[prost(string, repeated, tag = "8")]
     pub permissions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// revision_digest is the registry's digest of the revision after the rollback.
+    /// revision_digest is the registry's digest of the revision after the rollback; at most 256
+    /// visible ASCII characters.
     #[prost(string, tag = "9")]
     pub revision_digest: ::prost::alloc::string::String,
-    /// plan_digest is the digest of the plan, as evidence.
+    /// plan_digest is the digest of the plan, as evidence; at most 256 visible ASCII characters.
     #[prost(string, tag = "10")]
     pub plan_digest: ::prost::alloc::string::String,
     /// authority is on whose word the permit is asked for.
@@ -703,7 +705,8 @@ pub mod authorization_service_client {
         }
         /// CreateRoleBinding gives a role to a principal. A binding that exists is returned as it is. What
         /// the role holds must have a meaning on the parent: a role with permissions of workspaces cannot
-        /// be bound on a Deployment.
+        /// be bound on a Deployment. A retry does not bring a binding back that was deleted in between: it
+        /// is RESOURCE_NOT_FOUND.
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
         /// parent, by its level, and every permission of the role. Safe to retry. Errors: INVALID_FIELDS,
@@ -950,7 +953,8 @@ pub mod authorization_service_server {
         >;
         /// CreateRoleBinding gives a role to a principal. A binding that exists is returned as it is. What
         /// the role holds must have a meaning on the parent: a role with permissions of workspaces cannot
-        /// be bound on a Deployment.
+        /// be bound on a Deployment. A retry does not bring a binding back that was deleted in between: it
+        /// is RESOURCE_NOT_FOUND.
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
         /// parent, by its level, and every permission of the role. Safe to retry. Errors: INVALID_FIELDS,

@@ -444,6 +444,14 @@ async fn all_that_is_wrong_with_a_request_is_told_at_once(db: TestDatabase) {
             },
             vec!["target_deploy"],
         ),
+        (
+            IssuePermitRequest {
+                revision_digest: "x".repeat(257),
+                plan_digest: "a b".to_owned(),
+                ..ask(token())
+            },
+            vec!["revision_digest", "plan_digest"],
+        ),
         (ask("x".repeat(9_000)), vec!["subject_token"]),
     ] {
         let text = format!("{request:?}");
