@@ -4,54 +4,36 @@
 //! service that cannot be reached, leaves nothing behind. From the acceptance on the rollback belongs
 //! to its driver, and the call only waits.
 
+mod problems;
+mod wanted;
+
 use std::time::Duration;
 
 use chassis::access::{Freshness, judge};
 use chassis::fields::Fields;
 use chassis::identity::{Caller, caller};
-use chassis::problem::{Problem, comma_separated};
-use model::names::{DeployName, DeploymentName, RequestId, RollbackId, RollbackName};
+use chassis::problem::Problem;
+use model::names::{DeployName, DeploymentName, RollbackId, RollbackName};
 use model::permissions::PermissionSet;
-use prost::Message;
-use proto::common::v1::ErrorReason;
-use proto::rollback::v1::create_rollback_request::Target;
 use proto::rollback::v1::{self as wire, CreateRollbackRequest, CreateRollbackResponse};
-use sha2::{Digest, Sha256};
 use tokio::time::Instant;
-use tonic::{Code, Request};
+use tonic::Request;
 
+use self::problems::{in_between, in_progress, refused, unfinished};
+use self::wanted::Wanted;
 use super::permission::held_for_plan;
-use super::target::{self, Asked};
 use super::{Api, encode};
 use crate::clients::authorization::{Bound, FirstPermit};
 use crate::clients::failure;
-use crate::domain::admission::{Refusal, admit};
-use crate::domain::digest::PlanDigest;
+use crate::domain::admission::admit;
 use crate::domain::plan::Plan;
 use crate::domain::rollback::{Order, Rollback, State};
-use crate::domain::warning::WarningCode;
 use crate::execution::{Driven, Submission};
 use crate::planning::Purpose;
 use crate::store::{NewRollback, RequestKey, StepTimes};
 
-const LONGEST_DESCRIPTION: usize = 500;
-
-/// There are fewer codes than that.
-const MOST_ACKNOWLEDGED: usize = 50;
-
 /// How much longer than a rollback may take the caller waits for how it ended.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// What the caller wants.
-struct Wanted {
-    target: DeployName,
-    scope: model::deploys::Scope,
-    description: String,
-    plan_digest: Option<PlanDigest>,
-    acknowledged: Vec<WarningCode>,
-    request: Option<RequestKey>,
-    validate_only: bool,
-}
 
 pub(super) async fn handle(
     service: &Api,
@@ -62,7 +44,7 @@ pub(super) async fn handle(
 
     let mut fields = Fields::new();
     let parent = fields.parse::<DeploymentName>("parent", &request.parent);
-    let wanted = read(&mut fields, parent.as_ref(), request);
+    let wanted = wanted::read(&mut fields, parent.as_ref(), request);
     let Some(parent) = parent else {
         return Err(fields.into_problem());
     };
@@ -88,85 +70,6 @@ pub(super) async fn handle(
             None => Err(problem),
         },
     }
-}
-
-/// Reads everything but the parent, and notes all that is wrong with it.
-fn read(
-    fields: &mut Fields,
-    parent: Option<&DeploymentName>,
-    request: CreateRollbackRequest,
-) -> Option<Wanted> {
-    // The same request, for real and as a trial, is the same request; and an id has two spellings.
-    let body = CreateRollbackRequest {
-        validate_only: false,
-        request_id: String::new(),
-        ..request.clone()
-    };
-    let CreateRollbackRequest {
-        parent: _,
-        scope,
-        description,
-        request_id,
-        validate_only,
-        plan_digest,
-        acknowledged_warnings,
-        target,
-    } = request;
-    let target = target.map(|Target::TargetDeploy(name)| name);
-    let asked = target::read(fields, parent, target.as_deref(), scope);
-    let description = fields.required_text("description", description, LONGEST_DESCRIPTION);
-    let request_id = fields.parse_optional::<RequestId>("request_id", &request_id);
-    let plan_digest = fields
-        .check("plan_digest", plan_digest, |text| {
-            match text.parse::<PlanDigest>() {
-                Err(_) if !text.is_empty() => Err("is no digest of a plan"),
-                Ok(_) | Err(_) => Ok(()),
-            }
-        })
-        .map(|text| text.parse().ok());
-    let acknowledged = acknowledged(fields, &acknowledged_warnings);
-
-    let Asked { target, scope } = asked?;
-    let request = request_id?.map(|id| RequestKey {
-        id,
-        body: Sha256::digest(body.encode_to_vec()).into(),
-    });
-    Some(Wanted {
-        target,
-        scope,
-        description: description?,
-        plan_digest: plan_digest?,
-        acknowledged: acknowledged?,
-        request,
-        validate_only,
-    })
-}
-
-/// The codes, in order and each once.
-fn acknowledged(fields: &mut Fields, codes: &[i32]) -> Option<Vec<WarningCode>> {
-    if codes.len() > MOST_ACKNOWLEDGED {
-        let most = format!("must have at most {MOST_ACKNOWLEDGED} entries");
-        fields.violation("acknowledged_warnings", &most);
-        return None;
-    }
-    let mut read = Vec::new();
-    let mut all = true;
-    for (index, code) in codes.iter().enumerate() {
-        match wire::WarningCode::try_from(*code)
-            .ok()
-            .and_then(encode::warning_code_from_proto)
-        {
-            Some(code) => read.push(code),
-            None => {
-                let field = format!("acknowledged_warnings[{index}]");
-                fields.violation(&field, "is no code of a warning");
-                all = false;
-            }
-        }
-    }
-    read.sort_unstable();
-    read.dedup();
-    all.then_some(read)
 }
 
 /// The rollback that this request was accepted as before.
@@ -333,75 +236,4 @@ async fn answer(
             rollback: Some(encode::rollback(rollback)),
         }),
     }
-}
-
-/// What a caller is told whose rollback is not carried out.
-fn refused(caller: &Caller, deployment: &DeploymentName, refusal: Refusal) -> Problem {
-    match refusal {
-        Refusal::PermissionMissing {
-            missing,
-            open_scopes,
-        } => Problem::permission_missing(caller.principal(), missing, deployment)
-            .with("open_scopes", comma_separated(open_scopes)),
-        Refusal::PlanChanged(digest) => Problem::new(
-            Code::Aborted,
-            ErrorReason::PlanChanged,
-            "what would happen now is not what was agreed to: plan again, and look again",
-        )
-        .with("plan_digest", digest),
-        Refusal::InProgress(rollback) => in_progress(&rollback),
-        Refusal::Blocked(blockers) => {
-            let texts = blockers.iter().map(|blocker| blocker.text.as_str());
-            let message = format!(
-                "the rollback cannot be done: {}",
-                texts.collect::<Vec<_>>().join("; ")
-            );
-            let codes = comma_separated(blockers.iter().map(|blocker| blocker.code));
-            let problem = Problem::new(
-                Code::FailedPrecondition,
-                ErrorReason::RollbackBlocked,
-                message,
-            )
-            .with("blockers", codes);
-            blockers.iter().fold(problem, |problem, blocker| {
-                problem.with_precondition(blocker.code.as_str(), &blocker.subject, &blocker.text)
-            })
-        }
-        Refusal::NotAcknowledged(warnings) => {
-            let codes = comma_separated(warnings);
-            let message = format!(
-                "read these warnings in the plan, then send them in acknowledged_warnings: {codes}"
-            );
-            Problem::new(
-                Code::FailedPrecondition,
-                ErrorReason::WarningsNotAcknowledged,
-                message,
-            )
-            .with("warnings", codes)
-        }
-    }
-}
-
-fn in_progress(rollback: &RollbackName) -> Problem {
-    Problem::new(
-        Code::Aborted,
-        ErrorReason::RollbackInProgress,
-        format!("{rollback} is accepted and not written yet: wait for it, then plan again"),
-    )
-    .with("rollback", rollback)
-}
-
-fn unfinished(rollback: &RollbackName) -> Problem {
-    Problem::new(
-        Code::Unavailable,
-        ErrorReason::RollbackUnfinished,
-        format!("{rollback} is accepted and goes on by itself: read it with GetRollback"),
-    )
-    .with("rollback", rollback)
-    .retry_after(Duration::from_secs(1))
-}
-
-/// The same request was accepted between the look and the insert: the caller looks again.
-fn in_between() -> Problem {
-    Problem::internal("a repeated request was accepted and cannot be found")
 }

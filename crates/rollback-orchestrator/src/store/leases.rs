@@ -1,4 +1,4 @@
-use chassis::database::Connection;
+use chassis::database::{self, Connection};
 use chassis::{args, transaction};
 use chrono::{DateTime, TimeDelta, Utc};
 use model::names::{RollbackId, RollbackName};
@@ -43,7 +43,10 @@ impl Store {
         if !self.any_to_take_up().await? {
             return Ok(None);
         }
-        transaction!(self.database, |tx| take_up(tx, lease).await)
+        // A row that cannot be read here, which a newer release may have written, keeps its new lease:
+        // else it would be the first one again each time, and hold up all others.
+        let row: Result<_, Error> = transaction!(self.database, |tx| take_up(tx, lease).await);
+        Ok(row?.map(Job::try_from).transpose()?)
     }
 
     /// Looks without a transaction, so that a service at rest does not queue for SQLite's writer.
@@ -111,7 +114,7 @@ impl Store {
 
 /// The outer condition is judged again by PostgreSQL once the row's lock is had: of two who chose
 /// the same row, the second one finds a lease that has not expired.
-async fn take_up(tx: &mut Connection, lease: &Lease) -> Result<Option<Job>, Error> {
+async fn take_up(tx: &mut Connection, lease: &Lease) -> Result<Option<JobRow>, Error> {
     let database_time = tx.database_time().await?;
     let row = tx
         .fetch_optional::<JobRow>(
@@ -128,25 +131,30 @@ async fn take_up(tx: &mut Connection, lease: &Lease) -> Result<Option<Job>, Erro
             args![lease.owner, database_time + lease.duration, database_time],
         )
         .await?;
-    let Some(JobRow {
-        order,
-        state,
-        error,
-        fence,
-    }) = row
-    else {
-        return Ok(None);
-    };
-    let rollback = RollbackId::new(order.id);
-    let name = RollbackName::new(parse("deployment", &order.deployment)?, rollback);
-    Ok(Some(Job {
-        fence: Fence {
-            rollback,
-            counter: fence,
-        },
-        name,
-        order: order.try_into()?,
-        sent: state != "PENDING",
-        closing: error.map(StoredError),
-    }))
+    Ok(row)
+}
+
+impl TryFrom<JobRow> for Job {
+    type Error = database::Error;
+
+    fn try_from(row: JobRow) -> Result<Self, database::Error> {
+        let JobRow {
+            order,
+            state,
+            error,
+            fence,
+        } = row;
+        let rollback = RollbackId::new(order.id);
+        let name = RollbackName::new(parse("deployment", &order.deployment)?, rollback);
+        Ok(Self {
+            fence: Fence {
+                rollback,
+                counter: fence,
+            },
+            name,
+            order: order.try_into()?,
+            sent: state != "PENDING",
+            closing: error.map(StoredError),
+        })
+    }
 }

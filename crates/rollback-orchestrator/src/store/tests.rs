@@ -1,6 +1,6 @@
 use chassis::environment::Environment;
-use chassis::on_both_databases;
 use chassis::testing::TestDatabase;
+use chassis::{args, on_both_databases, transaction};
 use chrono::{DateTime, TimeDelta, Utc};
 use model::deploys::Scope;
 use model::names::{Principal, RequestId, RollbackId, RollbackName};
@@ -28,6 +28,7 @@ on_both_databases!(crate::store::MIGRATIONS;
     of_many_who_take_up_a_rollback_one_gets_it,
     a_lease_that_holds_is_not_taken,
     a_rollback_that_was_let_go_of_is_taken_up_at_once,
+    a_rollback_that_cannot_be_read_does_not_hold_up_others,
     whoever_takes_up_knows_how_far_it_was,
     a_lost_fence_writes_nothing,
     an_ended_rollback_is_written_to_no_more,
@@ -370,6 +371,27 @@ async fn a_rollback_that_was_let_go_of_is_taken_up_at_once(db: TestDatabase) {
     store.release(job.fence).await.unwrap();
     let taken = store.take_up(&lease(LONG)).await.unwrap().unwrap();
     assert_eq!(taken.name, job.name);
+}
+
+async fn a_rollback_that_cannot_be_read_does_not_hold_up_others(db: TestDatabase) {
+    let store = store(&db);
+    let strange = accepted(&store, &new(1), GONE).await;
+    let changed: Result<u64, database::Error> = transaction!(db.database, |tx| {
+        let sql = "UPDATE rollbacks SET scope = 'SIDEWAYS' WHERE id = $1";
+        tx.execute(sql, args![strange.name.id().get()]).await
+    });
+    assert_eq!(changed.unwrap(), 1);
+    let known = accepted(&store, &new(2), GONE).await;
+
+    let mut taken = Vec::new();
+    let mut unreadable = 0;
+    for _ in 0..3 {
+        match store.take_up(&lease(LONG)).await {
+            Ok(job) => taken.extend(job.map(|job| job.name)),
+            Err(_) => unreadable += 1,
+        }
+    }
+    assert_eq!((taken, unreadable), (vec![known.name], 1));
 }
 
 async fn whoever_takes_up_knows_how_far_it_was(db: TestDatabase) {
