@@ -16,7 +16,6 @@ use proto::authorization::v1::authorization_service_server::AuthorizationService
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
 use tonic::service::Routes;
 
 use crate::api::{Authorization, PUBLIC_METHODS};
@@ -28,7 +27,7 @@ use crate::store::{self, MIGRATIONS, Store};
 const FIRST_ADMINISTRATOR: &str = "admin";
 /// Where the tables are on PostgreSQL.
 const SCHEMA: &str = "reprise_authorization";
-/// How often that is forgotten which is old.
+/// How often old grants are forgotten.
 const FORGET_EVERY: Duration = Duration::from_hours(1);
 
 /// Why the service could not start, or broke.
@@ -115,7 +114,12 @@ pub async fn serve(
     let (stopping, stopped) = watch::channel(());
     let mut tasks = JoinSet::new();
     tasks.spawn(follow(Arc::clone(&policy), stopped.clone()));
-    tasks.spawn(forget(store.clone(), environment.clone(), stopped));
+    tasks.spawn(requests::forget_hourly(
+        database.clone(),
+        environment.clone(),
+        ended(stopped.clone()),
+    ));
+    tasks.spawn(forget_grants(store.clone(), stopped));
 
     let service = Authorization {
         store,
@@ -167,25 +171,17 @@ async fn follow(policy: Arc<Policy>, stopped: watch::Receiver<()>) {
     policy.follow(ended(stopped)).await;
 }
 
-/// Forgets old requests and grants.
-async fn forget(store: Store, environment: Environment, stopped: watch::Receiver<()>) {
-    let mut ticks = tokio::time::interval(FORGET_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+/// Forgets old grants.
+async fn forget_grants(store: Store, stopped: watch::Receiver<()>) {
     let forgetting = async {
         loop {
-            ticks.tick().await;
-            match requests::forget_old(store.database(), environment.now()).await {
-                Ok(requests) => tracing::debug!(requests, "old requests were forgotten"),
-                Err(error) => {
-                    tracing::warn!(cause = chain(&error), "old requests could not be forgotten");
-                }
-            }
             match store.forget_old_grants().await {
                 Ok(grants) => tracing::debug!(grants, "old grants were forgotten"),
                 Err(error) => {
                     tracing::warn!(cause = chain(&error), "old grants could not be forgotten");
                 }
             }
+            tokio::time::sleep(FORGET_EVERY).await;
         }
     };
     tokio::select! {

@@ -50,11 +50,6 @@ impl Store {
     pub(crate) fn new(database: Database) -> Self {
         Self { database }
     }
-
-    /// The database itself, for what is the same in every service.
-    pub(crate) fn database(&self) -> &Database {
-        &self.database
-    }
 }
 
 /// What a change has come to.

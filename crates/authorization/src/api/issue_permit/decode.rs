@@ -100,15 +100,18 @@ fn decode_bound(
         &expected_latest_deploy,
         deployment,
     );
-    if let (Some(target), Some(latest)) = (target_deploy, expected_latest_deploy)
-        && target > latest
-    {
-        fields.violation(
+    let target_deploy = target_deploy.and_then(|target| {
+        fields.check(
             "target_deploy",
-            "must not come after expected_latest_deploy",
-        );
-        return None;
-    }
+            target,
+            |target| match expected_latest_deploy {
+                Some(latest) if *target > latest => {
+                    Err("must not come after expected_latest_deploy")
+                }
+                Some(_) | None => Ok(()),
+            },
+        )
+    });
     let scope = convert::scope(fields, "scope", scope);
     let permissions = decode_permissions(fields, &permissions);
     let revision_digest = digest(fields, "revision_digest", revision_digest);
