@@ -22,6 +22,12 @@ const REASON_PREFIX: &str = "ERROR_REASON_";
 /// How long a caller should wait before it tries again when a dependency is down.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// A status travels in one header block, of which many gRPC clients take no more than 8 KiB, all told,
+/// and show a broken connection instead of the error if there is more. These bounds keep it below.
+const MOST_MESSAGE_BYTES: usize = 1_000;
+const MOST_METADATA_BYTES: usize = 500;
+const MOST_VIOLATION_BYTES: usize = 2_500;
+
 /// Why a call failed, as the caller is told.
 #[derive(Debug)]
 pub struct Problem(Box<Inner>);
@@ -33,6 +39,7 @@ struct Inner {
     message: String,
     metadata: Vec<(&'static str, String)>,
     details: ErrorDetails,
+    violation_bytes: usize,
     source: Option<Box<dyn Error + Send + Sync>>,
     relayed: Option<Status>,
 }
@@ -46,6 +53,7 @@ impl Problem {
             message: message.into(),
             metadata: Vec::new(),
             details: ErrorDetails::new(),
+            violation_bytes: 0,
             source: None,
             relayed: None,
         }))
@@ -169,20 +177,30 @@ impl Problem {
         self
     }
 
-    /// Adds a violation to `BadRequest`.
+    /// Adds a violation to `BadRequest`, if there is room for it.
     #[must_use]
     pub fn with_field(mut self, field: &str, description: &str) -> Self {
-        self.0.details.add_bad_request_violation(field, description);
+        if self.has_room_for(&[field, description]) {
+            self.0.details.add_bad_request_violation(field, description);
+        }
         self
     }
 
-    /// Adds a violation to `PreconditionFailure`.
+    /// Adds a violation to `PreconditionFailure`, if there is room for it.
     #[must_use]
     pub fn with_precondition(mut self, kind: &str, subject: &str, description: &str) -> Self {
-        self.0
-            .details
-            .add_precondition_failure_violation(kind, subject, description);
+        if self.has_room_for(&[kind, subject, description]) {
+            self.0
+                .details
+                .add_precondition_failure_violation(kind, subject, description);
+        }
         self
+    }
+
+    /// Takes room for another violation.
+    fn has_room_for(&mut self, texts: &[&str]) -> bool {
+        self.0.violation_bytes += texts.iter().map(|text| text.len()).sum::<usize>();
+        self.0.violation_bytes <= MOST_VIOLATION_BYTES
     }
 
     /// Keeps what caused the problem, for the log.
@@ -242,6 +260,7 @@ impl From<Problem> for Status {
             message,
             mut metadata,
             mut details,
+            violation_bytes: _,
             source: _,
             relayed,
         } = *problem.0;
@@ -255,14 +274,37 @@ impl From<Problem> for Status {
         }
         let metadata = metadata
             .into_iter()
-            .map(|(key, value)| (key.to_owned(), value));
+            .map(|(key, value)| (key.to_owned(), shortened(value, MOST_METADATA_BYTES)));
         details.set_error_info(
             reason_name(reason),
             ERROR_DOMAIN,
             metadata.collect::<std::collections::HashMap<_, _>>(),
         );
-        Status::with_error_details(code, message, details)
+        Status::with_error_details(code, shortened(message, MOST_MESSAGE_BYTES), details)
     }
+}
+
+/// A text that takes at most so many bytes of a header, where all but ASCII is escaped.
+fn shortened(mut text: String, most: usize) -> String {
+    const ELLIPSIS: char = '…';
+
+    let cost = |c: char| {
+        if c.is_ascii_graphic() || c == ' ' {
+            1
+        } else {
+            3 * c.len_utf8()
+        }
+    };
+    let mut bytes = 0;
+    let too_long = text.char_indices().find(|(_, c)| {
+        bytes += cost(*c);
+        bytes > most
+    });
+    if let Some((end, _)) = too_long {
+        text.truncate(end);
+        text.push(ELLIPSIS);
+    }
+    text
 }
 
 /// The reason that a status of a Reprise service carries.
@@ -315,6 +357,41 @@ mod tests {
 
     fn alice() -> Principal {
         Principal::user("alice").unwrap()
+    }
+
+    #[test]
+    fn a_status_is_never_too_large_for_a_client() {
+        let texts = ["x".repeat(10_000), "é".repeat(10_000), "\n".repeat(10_000)];
+        for text in texts {
+            let mut problem = Problem::new(
+                Code::FailedPrecondition,
+                ErrorReason::RollbackBlocked,
+                &text,
+            )
+            .with("blockers", &text)
+            .about("deployment", &"workspaces/data/deployments/etl")
+            .retry_after(RETRY_AFTER);
+            for number in 0..100 {
+                let subject = format!("{number}");
+                problem = problem
+                    .with_precondition("ARTIFACT_MISSING", &subject, "is gone")
+                    .with_field(&subject, &"x".repeat(50));
+            }
+            let status = Status::from(problem);
+            let mut headers = http::HeaderMap::new();
+            status.add_header(&mut headers).unwrap();
+            let bytes = headers
+                .iter()
+                .map(|(name, value)| name.as_str().len() + value.len() + 32)
+                .sum::<usize>();
+            assert!(bytes < 8 * 1024, "{bytes}");
+            let details = status.get_error_details();
+            assert!(details.precondition_failure().unwrap().violations.len() > 10);
+            assert!(details.bad_request().unwrap().field_violations.len() > 10);
+            assert!(status.message().ends_with('…'));
+        }
+        let short = Problem::new(Code::NotFound, ErrorReason::ResourceNotFound, "é is gone");
+        assert_eq!(Status::from(short).message(), "é is gone");
     }
 
     #[test]
