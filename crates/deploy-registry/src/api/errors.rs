@@ -132,12 +132,15 @@ pub(super) fn latest_changed(
     .with("latest_deploy", latest)
 }
 
+/// How many missing bundles an error names.
+const MOST_NAMES: usize = 3;
+
 /// The Deployment does not have these bundles, or their bytes are gone.
 pub(super) fn bundles_missing(deployment: &DeploymentName, digests: &[Sha256Digest]) -> Problem {
     let names = digests
         .iter()
         .map(|digest| DagBundleName::new(deployment.clone(), *digest));
-    let names = comma_separated(names);
+    let names = comma_separated(names.take(MOST_NAMES));
     Problem::new(
         Code::FailedPrecondition,
         ErrorReason::DagBundleMissing,

@@ -994,7 +994,7 @@ pub mod deploy_registry_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// ListDeploys lists the deploys of a Deployment, newest first. Pages stay stable while deploys
-        /// arrive.
+        /// arrive. A page with large settings can be short, and still have a next one.
         ///
         /// Needs `deployment.deployRevisions.get`. Reads are safe to retry. Errors: INVALID_FIELDS,
         /// PERMISSION_MISSING, RESOURCE_NOT_FOUND.
@@ -1067,7 +1067,8 @@ pub mod deploy_registry_service_client {
         /// DownloadDagBundle streams a bundle: first what it is, then its bytes in order.
         ///
         /// Needs `deployment.images.pull`. Reads are safe to retry. Errors: INVALID_FIELDS,
-        /// PERMISSION_MISSING, RESOURCE_NOT_FOUND.
+        /// PERMISSION_MISSING, RESOURCE_NOT_FOUND, DAG_BUNDLE_MISSING (it was there, and its bytes are
+        /// gone).
         pub async fn download_dag_bundle(
             &mut self,
             request: impl tonic::IntoRequest<super::DownloadDagBundleRequest>,
@@ -1100,7 +1101,8 @@ pub mod deploy_registry_service_client {
         /// GetDagBundle tells whether the Deployment has a bundle, and its size.
         ///
         /// Needs `deployment.images.pull`. Reads are safe to retry. Errors: INVALID_FIELDS,
-        /// PERMISSION_MISSING, RESOURCE_NOT_FOUND.
+        /// PERMISSION_MISSING, RESOURCE_NOT_FOUND, DAG_BUNDLE_MISSING (it was there, and its bytes are
+        /// gone).
         pub async fn get_dag_bundle(
             &mut self,
             request: impl tonic::IntoRequest<super::GetDagBundleRequest>,
@@ -1276,7 +1278,7 @@ pub mod deploy_registry_service_server {
             tonic::Status,
         >;
         /// ListDeploys lists the deploys of a Deployment, newest first. Pages stay stable while deploys
-        /// arrive.
+        /// arrive. A page with large settings can be short, and still have a next one.
         ///
         /// Needs `deployment.deployRevisions.get`. Reads are safe to retry. Errors: INVALID_FIELDS,
         /// PERMISSION_MISSING, RESOURCE_NOT_FOUND.
@@ -1312,7 +1314,8 @@ pub mod deploy_registry_service_server {
         /// DownloadDagBundle streams a bundle: first what it is, then its bytes in order.
         ///
         /// Needs `deployment.images.pull`. Reads are safe to retry. Errors: INVALID_FIELDS,
-        /// PERMISSION_MISSING, RESOURCE_NOT_FOUND.
+        /// PERMISSION_MISSING, RESOURCE_NOT_FOUND, DAG_BUNDLE_MISSING (it was there, and its bytes are
+        /// gone).
         async fn download_dag_bundle(
             &self,
             request: tonic::Request<super::DownloadDagBundleRequest>,
@@ -1323,7 +1326,8 @@ pub mod deploy_registry_service_server {
         /// GetDagBundle tells whether the Deployment has a bundle, and its size.
         ///
         /// Needs `deployment.images.pull`. Reads are safe to retry. Errors: INVALID_FIELDS,
-        /// PERMISSION_MISSING, RESOURCE_NOT_FOUND.
+        /// PERMISSION_MISSING, RESOURCE_NOT_FOUND, DAG_BUNDLE_MISSING (it was there, and its bytes are
+        /// gone).
         async fn get_dag_bundle(
             &self,
             request: tonic::Request<super::GetDagBundleRequest>,
