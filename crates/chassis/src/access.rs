@@ -211,3 +211,65 @@ fn answers(
     }
     Ok(held)
 }
+
+#[cfg(test)]
+mod tests {
+    use proto::authorization::v1::{Decision, PermissionResult};
+
+    use super::*;
+
+    const ASKED: [Permission; 2] = [
+        Permission::DeploymentImagesPush,
+        Permission::DeploymentDagsPush,
+    ];
+
+    fn decided(allowed: bool) -> PermissionResult {
+        let decision = Decision {
+            allowed,
+            ..Decision::default()
+        };
+        PermissionResult {
+            result: Some(Answer::Decision(decision)),
+        }
+    }
+
+    fn read(results: Vec<PermissionResult>) -> Result<Vec<PermissionSet>, Code> {
+        let response = BatchCheckPermissionsResponse {
+            results,
+            ..BatchCheckPermissionsResponse::default()
+        };
+        answers(response, 2, &ASKED).map_err(|problem| problem.code())
+    }
+
+    #[test]
+    fn each_resource_gets_its_own_answers() {
+        let held = read(vec![
+            decided(true),
+            decided(false),
+            decided(false),
+            decided(true),
+        ]);
+        let [images, dags] = ASKED;
+        assert_eq!(
+            held,
+            Ok(vec![
+                PermissionSet::of(&[images]),
+                PermissionSet::of(&[dags])
+            ])
+        );
+    }
+
+    #[test]
+    fn what_is_not_a_clear_answer_is_an_outage_and_never_a_yes() {
+        let error = PermissionResult {
+            result: Some(Answer::Error(tonic_types::Status::default())),
+        };
+        let nothing = PermissionResult { result: None };
+        for unclear in [error, nothing] {
+            let results = vec![decided(true), decided(true), decided(true), unclear];
+            assert_eq!(read(results), Err(Code::Unavailable));
+        }
+        assert_eq!(read(vec![decided(true); 3]), Err(Code::Unavailable));
+        assert_eq!(read(vec![decided(true); 5]), Err(Code::Unavailable));
+    }
+}
