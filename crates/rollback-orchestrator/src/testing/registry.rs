@@ -72,12 +72,6 @@ impl FakeRegistry {
     /// The next deploy of a Deployment. Every rollback in these tests begins after deploy 5.
     fn write(&self, rollback: &str) -> Result<Deploy, Status> {
         let mut state = self.state();
-        if state.closed.contains(rollback) {
-            return Err(refusal(
-                Code::FailedPrecondition,
-                ErrorReason::RollbackClosed,
-            ));
-        }
         state.deploys.entry(rollback.to_owned()).or_insert(6);
         drop(state);
         Ok(self.deploy(rollback).unwrap())
@@ -127,6 +121,9 @@ impl DeployRegistryService for FakeRegistry {
         let act = {
             let mut state = self.state();
             state.permits.push(request.permit);
+            if state.closed.contains(&request.rollback) {
+                return Err(closed());
+            }
             let every = state.every_write.clone();
             state.writes.pop_front().or(every).unwrap_or(Act::Obey)
         };
@@ -255,6 +252,10 @@ impl DeployRegistryService for FakeRegistry {
     ) -> Result<Response<GetDagBundleResponse>, Status> {
         Err(not_called())
     }
+}
+
+fn closed() -> Status {
+    refusal(Code::FailedPrecondition, ErrorReason::RollbackClosed)
 }
 
 fn not_called() -> Status {
