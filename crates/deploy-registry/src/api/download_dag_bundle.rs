@@ -5,18 +5,21 @@ use std::pin::Pin;
 use chassis::identity::caller;
 use chassis::problem::Problem;
 use futures::{Stream, StreamExt, stream};
+use model::{DagBundleName, Sha256Digest};
 use proto::registry::v1 as pb;
 use proto::registry::v1::download_dag_bundle_response::Part;
+use sha2::{Digest, Sha256};
 use tonic::{Request, Status};
 
 use super::{Registry, encode, errors, get_dag_bundle};
-use crate::bundle_store::BundleStore;
+use crate::bundle_store::{self, BundleStore};
 use crate::domain::{DeploymentUid, StoredBundle};
 
 /// The largest chunk that is sent.
 const CHUNK: u64 = 1024 * 1024;
 
-/// The messages of a download. Each chunk is read when the one before is on its way.
+/// The messages of a download. Its last chunk is held back if the bytes are not what was uploaded, so
+/// that no client takes them for it. Each chunk is read when the one before is on its way.
 pub(crate) type Chunks =
     Pin<Box<dyn Stream<Item = Result<pb::DownloadDagBundleResponse, Status>> + Send>>;
 
@@ -37,7 +40,7 @@ fn chunks(
     bundle: StoredBundle,
 ) -> impl Stream<Item = Result<pb::DownloadDagBundleResponse, Status>> + Send {
     let size = bundle.size.bytes();
-    stream::try_unfold(0, move |from| {
+    stream::try_unfold((0, Sha256::new()), move |(from, mut hash)| {
         let bundles = bundles.clone();
         let name = bundle.name.clone();
         async move {
@@ -45,16 +48,31 @@ fn chunks(
                 return Ok(None);
             }
             let to = size.min(from + CHUNK);
-            match bundles.read(uid, name.digest(), from..to).await {
-                Ok(bytes) => Ok(Some((message(Part::Chunk(bytes)), to))),
-                Err(error) if error.is_not_found() => {
-                    Err(errors::bundles_missing(name.deployment(), &[name.digest()]).into())
-                }
-                Err(error) => Err(errors::bundle_store(error).into()),
+            let read = bundles.read(uid, name.digest(), from..to).await;
+            let bytes = read.map_err(|error| unreadable(&name, error))?;
+            hash.update(&bytes);
+            if to == size && Sha256Digest::new(hash.clone().finalize().into()) != name.digest() {
+                return Err(Problem::internal(Damaged(name)).into());
             }
+            Ok(Some((message(Part::Chunk(bytes)), (to, hash))))
         }
     })
 }
+
+fn unreadable(name: &DagBundleName, error: bundle_store::Error) -> Problem {
+    if error.is_not_found() {
+        errors::bundles_missing(name.deployment(), &[name.digest()])
+    } else {
+        errors::bundle_store(error)
+    }
+}
+
+/// The bytes are as many as they were, but not the same.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the bytes of {0} have changed in the bundle store: remove that object and upload it again"
+)]
+struct Damaged(DagBundleName);
 
 const fn message(part: Part) -> pb::DownloadDagBundleResponse {
     pb::DownloadDagBundleResponse { part: Some(part) }

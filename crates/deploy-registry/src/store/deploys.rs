@@ -2,15 +2,16 @@ use chassis::database::{Connection, time};
 use chassis::requests::{self, Request};
 use chassis::{args, transaction};
 use chrono::{DateTime, Utc};
-use model::{DeployName, DeployNumber, DeployState, DeploymentName, Principal, RollbackId};
+use model::{DeployName, DeployNumber, DeployState, DeploymentName, Principal};
 use uuid::Uuid;
 
 use super::bundles::bundles;
+use super::deploy_row::DeployRow;
 use super::deployments::{head, number};
 use super::{Attempt, Error, Listing, Reading, Store, documents, rows};
 use crate::domain::{
-    Component, Deploy, DeployTrigger, DeployType, DeploymentUid, GitSource, History, PermitId,
-    Revision, RevisionDigest, RollbackOrigin, Shipment, changed_components,
+    Deploy, DeployTrigger, DeploymentUid, GitSource, History, Revision, Shipment,
+    changed_components,
 };
 
 /// A deploy, and where the history stood when it was read.
@@ -31,29 +32,6 @@ pub(crate) struct NewDeploy {
     pub(crate) expected_latest: Option<DeployNumber>,
     pub(crate) created_by: Principal,
     pub(crate) time: DateTime<Utc>,
-}
-
-#[derive(sqlx::FromRow)]
-struct DeployRow {
-    number: i64,
-    deploy_type: String,
-    deploy_trigger: String,
-    description: String,
-    revision: String,
-    revision_digest: String,
-    changed_components: String,
-    git: Option<String>,
-    settings: String,
-    state: String,
-    created_by: String,
-    create_time: i64,
-    deploy_time: Option<i64>,
-    ceased_time: Option<i64>,
-    source_number: Option<i64>,
-    replaced_number: Option<i64>,
-    rollback_scope: Option<String>,
-    rollback_id: Option<Uuid>,
-    permit_id: Option<Uuid>,
 }
 
 /// What the update tells that takes the next number.
@@ -430,79 +408,4 @@ pub(super) async fn deploy(
         .await?
         .map(|row| row.into_deploy(name.deployment()))
         .transpose()
-}
-
-impl DeployRow {
-    fn into_deploy(self, deployment: &DeploymentName) -> Result<Deploy, Error> {
-        let Self {
-            number: deploy_number,
-            deploy_type,
-            deploy_trigger,
-            description,
-            revision,
-            revision_digest,
-            changed_components,
-            git,
-            settings,
-            state,
-            created_by,
-            create_time,
-            deploy_time,
-            ceased_time,
-            source_number,
-            replaced_number,
-            rollback_scope,
-            rollback_id,
-            permit_id,
-        } = self;
-        let rollback = match (
-            source_number,
-            replaced_number,
-            rollback_scope,
-            rollback_id,
-            permit_id,
-        ) {
-            (None, None, None, None, None) => None,
-            (Some(source), Some(replaced), Some(scope), Some(rollback), Some(permit)) => {
-                Some(RollbackOrigin {
-                    source: number(source)?,
-                    replaced: number(replaced)?,
-                    scope: scope.parse().map_err(Error::corrupt)?,
-                    rollback: RollbackId::new(rollback),
-                    permit: PermitId::new(permit),
-                })
-            }
-            _ => return Err(Error::corrupt("half the origin of a rollback deploy")),
-        };
-        Ok(Deploy {
-            name: DeployName::new(deployment.clone(), number(deploy_number)?),
-            deploy_type: DeployType::from_text(&deploy_type)
-                .ok_or_else(|| Error::corrupt(format!("deploy type {deploy_type:?}")))?,
-            trigger: DeployTrigger::from_text(&deploy_trigger)
-                .ok_or_else(|| Error::corrupt(format!("deploy trigger {deploy_trigger:?}")))?,
-            description,
-            revision: documents::read_revision(&revision)?,
-            revision_digest: RevisionDigest::stored(
-                revision_digest.parse().map_err(Error::corrupt)?,
-            ),
-            changed: components(&changed_components)?,
-            git: git.map(|git| documents::read_git(&git)).transpose()?,
-            rollback,
-            settings: documents::read_map(&settings)?,
-            state: state.parse().map_err(Error::corrupt)?,
-            created_by: created_by.parse().map_err(Error::corrupt)?,
-            create_time: time(create_time)?,
-            deploy_time: deploy_time.map(time).transpose()?,
-            ceased_time: ceased_time.map(time).transpose()?,
-        })
-    }
-}
-
-fn components(text: &str) -> Result<Vec<Component>, Error> {
-    let names = text.split(',').filter(|name| !name.is_empty());
-    names
-        .map(|name| {
-            Component::from_text(name).ok_or_else(|| Error::corrupt(format!("component {name:?}")))
-        })
-        .collect()
 }

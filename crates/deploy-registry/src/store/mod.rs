@@ -5,6 +5,7 @@
 //! when a deploy ceased to be the current one.
 
 mod bundles;
+mod deploy_row;
 mod deployments;
 mod deploys;
 mod documents;

@@ -85,8 +85,8 @@ impl Store {
         outcome(&mut self.database.read().await?, rollback).await
     }
 
-    /// What a rollback to `target` would be composed from, and which of the given digests have no
-    /// bundle. Deploys do not change: read after the Deployment, they are as they were then.
+    /// What a rollback to `target` would be composed from. Deploys do not change: read after the
+    /// Deployment, they are as they were then.
     pub(crate) async fn rollback_facts(&self, target: &DeployName) -> Result<RollbackFacts, Error> {
         facts(&mut self.database.read().await?, target).await
     }

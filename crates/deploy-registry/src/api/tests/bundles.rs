@@ -367,6 +367,25 @@ async fn bytes_that_are_gone_are_told_and_can_be_brought_back() {
 }
 
 #[tokio::test]
+async fn bytes_that_have_changed_are_not_taken_for_the_bundle() {
+    let harness = Harness::with_deployment().await;
+    let bytes = pattern(2 * MIB);
+    let mut messages = vec![header(&bytes)];
+    messages.extend(bytes.chunks(MIB).map(chunk));
+    let bundle = harness.upload_messages("alice", messages).await.unwrap();
+    let file = harness
+        .folder
+        .path()
+        .join("bundles")
+        .join(&harness.files()[0]);
+    let mut damaged = bytes;
+    damaged[0] ^= 1;
+    std::fs::write(&file, damaged).unwrap();
+    let result = download(&harness, "alice", &bundle.name).await;
+    assert_refused(result, Code::Internal, ErrorReason::Internal);
+}
+
+#[tokio::test]
 async fn a_bundle_of_another_deployment_is_not_found() {
     let harness = Harness::with_deployment().await;
     harness.create_deployment("other").await;

@@ -1,0 +1,108 @@
+use chassis::database::time;
+use model::{DeployName, DeploymentName, RollbackId};
+use uuid::Uuid;
+
+use super::deployments::number;
+use super::{Error, documents};
+use crate::domain::{
+    Component, Deploy, DeployTrigger, DeployType, PermitId, RevisionDigest, RollbackOrigin,
+};
+
+/// A deploy as it is stored, but for its Deployment and its permit.
+#[derive(sqlx::FromRow)]
+pub(super) struct DeployRow {
+    pub(super) number: i64,
+    deploy_type: String,
+    deploy_trigger: String,
+    description: String,
+    pub(super) revision: String,
+    revision_digest: String,
+    changed_components: String,
+    git: Option<String>,
+    pub(super) settings: String,
+    state: String,
+    created_by: String,
+    create_time: i64,
+    deploy_time: Option<i64>,
+    ceased_time: Option<i64>,
+    source_number: Option<i64>,
+    replaced_number: Option<i64>,
+    rollback_scope: Option<String>,
+    rollback_id: Option<Uuid>,
+    permit_id: Option<Uuid>,
+}
+
+impl DeployRow {
+    pub(super) fn into_deploy(self, deployment: &DeploymentName) -> Result<Deploy, Error> {
+        let Self {
+            number: deploy_number,
+            deploy_type,
+            deploy_trigger,
+            description,
+            revision,
+            revision_digest,
+            changed_components,
+            git,
+            settings,
+            state,
+            created_by,
+            create_time,
+            deploy_time,
+            ceased_time,
+            source_number,
+            replaced_number,
+            rollback_scope,
+            rollback_id,
+            permit_id,
+        } = self;
+        let rollback = match (
+            source_number,
+            replaced_number,
+            rollback_scope,
+            rollback_id,
+            permit_id,
+        ) {
+            (None, None, None, None, None) => None,
+            (Some(source), Some(replaced), Some(scope), Some(rollback), Some(permit)) => {
+                Some(RollbackOrigin {
+                    source: number(source)?,
+                    replaced: number(replaced)?,
+                    scope: scope.parse().map_err(Error::corrupt)?,
+                    rollback: RollbackId::new(rollback),
+                    permit: PermitId::new(permit),
+                })
+            }
+            _ => return Err(Error::corrupt("half the origin of a rollback deploy")),
+        };
+        Ok(Deploy {
+            name: DeployName::new(deployment.clone(), number(deploy_number)?),
+            deploy_type: DeployType::from_text(&deploy_type)
+                .ok_or_else(|| Error::corrupt(format!("deploy type {deploy_type:?}")))?,
+            trigger: DeployTrigger::from_text(&deploy_trigger)
+                .ok_or_else(|| Error::corrupt(format!("deploy trigger {deploy_trigger:?}")))?,
+            description,
+            revision: documents::read_revision(&revision)?,
+            revision_digest: RevisionDigest::stored(
+                revision_digest.parse().map_err(Error::corrupt)?,
+            ),
+            changed: components(&changed_components)?,
+            git: git.map(|git| documents::read_git(&git)).transpose()?,
+            rollback,
+            settings: documents::read_map(&settings)?,
+            state: state.parse().map_err(Error::corrupt)?,
+            created_by: created_by.parse().map_err(Error::corrupt)?,
+            create_time: time(create_time)?,
+            deploy_time: deploy_time.map(time).transpose()?,
+            ceased_time: ceased_time.map(time).transpose()?,
+        })
+    }
+}
+
+fn components(text: &str) -> Result<Vec<Component>, Error> {
+    let names = text.split(',').filter(|name| !name.is_empty());
+    names
+        .map(|name| {
+            Component::from_text(name).ok_or_else(|| Error::corrupt(format!("component {name:?}")))
+        })
+        .collect()
+}
