@@ -1,0 +1,43 @@
+use proto::rollback::v1::{CreateRollbackRequest, CreateRollbackResponse, Rollback};
+use tokio::task::JoinHandle;
+use tonic::{Response, Status};
+
+use super::refusal::{Refusal, done};
+use super::{Person, until};
+
+/// A call of CreateRollback that goes on while the case does.
+pub(crate) struct RollingBack(JoinHandle<Result<Response<CreateRollbackResponse>, Status>>);
+
+impl Person {
+    pub(crate) fn start_rollback(&self, request: &CreateRollbackRequest) -> RollingBack {
+        let mut orchestrator = self.orchestrator();
+        let request = request.clone();
+        RollingBack(tokio::spawn(async move {
+            orchestrator.create_rollback(request).await
+        }))
+    }
+
+    /// Repeats a request until the orchestrator has finished what it accepted.
+    pub(crate) async fn roll_back_again(&self, request: &CreateRollbackRequest) -> Rollback {
+        until("the rollback to be finished", async || {
+            let repeated = self.orchestrator().create_rollback(request.clone()).await;
+            match repeated {
+                Err(status) if Refusal::of(&status).reason == "ROLLBACK_UNFINISHED" => None,
+                outcome => Some(done(outcome).rollback.unwrap()),
+            }
+        })
+        .await
+    }
+}
+
+impl RollingBack {
+    pub(crate) async fn outcome(self) -> Result<Response<CreateRollbackResponse>, Status> {
+        self.0.await.unwrap()
+    }
+
+    /// Goes away, as a client that has no patience.
+    pub(crate) async fn cancel(self) {
+        self.0.abort();
+        assert!(self.0.await.unwrap_err().is_cancelled());
+    }
+}

@@ -1,0 +1,53 @@
+//! The end-to-end tests: three `reprise` processes, one a service, on real ports, and everything
+//! said to them over gRPC, as any client would.
+//!
+//! | module | what it shows |
+//! | --- | --- |
+//! | [`demo_path`] | the main job: ship, list, plan, be refused, roll back, download |
+//! | [`permits`] | no rollback deploy without a permit for exactly that write |
+//! | [`service_tokens`] | no service passes for another, and nobody for a service |
+//! | [`races`] | a plan or a write that was overtaken is refused, and nothing is overwritten |
+//! | [`crashes`] | a rollback that was accepted ends well, whatever is killed when |
+//! | [`outages`] | what cannot be asked is never a yes, and leaves nothing behind |
+//! | [`permissions`] | who may roll back what, and see what |
+//! | [`bad_input`] | what is wrong is told, all of it at once, and changes nothing |
+//! | [`uploads`] | a bundle is there whole or not at all |
+//! | [`restarts`] | nothing is lost by `kill -9`, and SIGTERM ends well |
+//! | [`modes`] | Deployments whose DAGs come in the image or from git |
+//! | [`versions`] | which version may be rolled back to which |
+//! | [`traces`] | one trace id through all three services |
+//! | [`replicas`] | two of each service over one PostgreSQL database |
+//! | [`operator`] | `buf curl` and reflection, as an operator works |
+//!
+//! [`harness`] starts and stops the processes and has the steps that cases share; [`proxy`] stands
+//! between two services and holds a call where a case needs it. Every case runs on SQLite and, with
+//! the feature `test-postgres`, on PostgreSQL.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a case that does not go as it should has failed"
+)]
+
+#[macro_use]
+mod harness;
+mod proxy;
+
+mod bad_input;
+mod crashes;
+mod demo_path;
+mod modes;
+#[cfg(feature = "test-postgres")]
+mod operator;
+mod outages;
+mod permissions;
+mod permits;
+mod races;
+#[cfg(feature = "test-postgres")]
+mod replicas;
+mod restarts;
+mod service_tokens;
+mod traces;
+mod uploads;
+mod versions;
