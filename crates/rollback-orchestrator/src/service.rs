@@ -1,7 +1,6 @@
 //! Putting the service together, and running it until it is told to stop.
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,6 @@ use chassis::database::{self, Database};
 use chassis::environment::Environment;
 use chassis::identity::{Keyring, KeyringError, TokenVerifier};
 use chassis::server::{ServeError, Server};
-use model::catalog::{Catalog, CatalogError};
 use model::names::ServiceName;
 use proto::rollback::v1::rollback_service_server::{RollbackServiceServer, SERVICE_NAME};
 use tokio::net::TcpListener;
@@ -45,22 +43,6 @@ pub enum StartError {
     /// The database cannot be used.
     #[error("cannot use the database")]
     Database(#[from] database::Error),
-    /// The file with the catalog cannot be read.
-    #[error("cannot read {}", path.display())]
-    CatalogFile {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
-    /// The catalog cannot be used.
-    #[error("cannot use {}", path.display())]
-    Catalog {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: CatalogError,
-    },
     /// Serving failed.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -80,9 +62,10 @@ pub async fn serve(
         keys,
         authorization_address,
         registry_address,
+        catalog,
         rollbacks,
     } = args;
-    let catalog = Arc::new(catalog(rollbacks.runtime_catalog.clone())?);
+    let catalog = Arc::new(catalog.load()?);
     let keyring = Keyring::open(keys.keys)?;
     let verifier = Arc::new(TokenVerifier::new(
         keyring.trust()?,
@@ -166,27 +149,4 @@ pub async fn serve(
     execution.join().await;
     database.close().await;
     Ok(served?)
-}
-
-/// The operator's catalog, or the built-in one.
-fn catalog(path: Option<PathBuf>) -> Result<Catalog, StartError> {
-    let Some(path) = path else {
-        return Ok(Catalog::built_in());
-    };
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(source) => return Err(StartError::CatalogFile { path, source }),
-    };
-    let catalog = match Catalog::from_json(&text) {
-        Ok(catalog) => catalog,
-        Err(source) => return Err(StartError::Catalog { path, source }),
-    };
-    if !catalog.skipped().is_empty() {
-        let skipped = catalog.skipped();
-        tracing::warn!(
-            ?skipped,
-            "versions of the catalog cannot be read and are left out"
-        );
-    }
-    Ok(catalog)
 }

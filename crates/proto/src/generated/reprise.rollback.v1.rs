@@ -170,7 +170,8 @@ pub enum WarningCode {
     SettingsDrift = 6,
     /// The DAGs come from git and stay as they are there.
     DagsStayInGit = 7,
-    /// A deploy that is left behind came from git, where the commit still is.
+    /// The target, or a deploy that is left behind, came from a git repository, where the commits still
+    /// are: the next deploy from there brings them back.
     GitNotReverted = 8,
     /// Deploys lie between the target and the current one; they are left behind.
     DeploysSkipped = 9,
@@ -698,12 +699,13 @@ pub mod rollback_service_client {
         /// CreateRollback rolls a Deployment back and answers when the new deploy is written. Once
         /// accepted, a rollback finishes whatever crashes, also if the caller goes away.
         ///
-        /// Needs `deployment.deployRevisions.get`, and by scope, target and mode: `deployment.images.push` to bring back the image,
-        /// `deployment.dags.push` to bring back DAG or dbt bundles. Safe to retry with a `request_id`,
-        /// which is kept for ever: it returns the rollback, or the error that it failed with. Errors:
+        /// Needs `deployment.deployRevisions.get`, and by scope, target and mode `deployment.images.push`
+        /// to bring back the image and `deployment.dags.push` to bring back DAG or dbt bundles. Safe to
+        /// retry with a `request_id`, which is kept for ever: it returns the rollback, or the error that it
+        /// failed with. Errors:
         /// INVALID_FIELDS, REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, PLAN_CHANGED,
         /// ROLLBACK_BLOCKED, WARNINGS_NOT_ACKNOWLEDGED, ROLLBACK_IN_PROGRESS, LATEST_DEPLOY_CHANGED,
-        /// ROLLBACK_DEADLINE_EXCEEDED, ROLLBACK_UNFINISHED.
+        /// PERMIT_INVALID, PERMIT_USED, ROLLBACK_CLOSED, ROLLBACK_DEADLINE_EXCEEDED, ROLLBACK_UNFINISHED.
         pub async fn create_rollback(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateRollbackRequest>,
@@ -793,12 +795,13 @@ pub mod rollback_service_server {
         /// CreateRollback rolls a Deployment back and answers when the new deploy is written. Once
         /// accepted, a rollback finishes whatever crashes, also if the caller goes away.
         ///
-        /// Needs `deployment.deployRevisions.get`, and by scope, target and mode: `deployment.images.push` to bring back the image,
-        /// `deployment.dags.push` to bring back DAG or dbt bundles. Safe to retry with a `request_id`,
-        /// which is kept for ever: it returns the rollback, or the error that it failed with. Errors:
+        /// Needs `deployment.deployRevisions.get`, and by scope, target and mode `deployment.images.push`
+        /// to bring back the image and `deployment.dags.push` to bring back DAG or dbt bundles. Safe to
+        /// retry with a `request_id`, which is kept for ever: it returns the rollback, or the error that it
+        /// failed with. Errors:
         /// INVALID_FIELDS, REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, PLAN_CHANGED,
         /// ROLLBACK_BLOCKED, WARNINGS_NOT_ACKNOWLEDGED, ROLLBACK_IN_PROGRESS, LATEST_DEPLOY_CHANGED,
-        /// ROLLBACK_DEADLINE_EXCEEDED, ROLLBACK_UNFINISHED.
+        /// PERMIT_INVALID, PERMIT_USED, ROLLBACK_CLOSED, ROLLBACK_DEADLINE_EXCEEDED, ROLLBACK_UNFINISHED.
         async fn create_rollback(
             &self,
             request: tonic::Request<super::CreateRollbackRequest>,

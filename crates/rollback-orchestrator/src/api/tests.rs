@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use chassis::config::{DatabaseArgs, KeyArgs, ListenArgs, TlsArgs};
+use chassis::config::{CatalogArgs, DatabaseArgs, KeyArgs, ListenArgs, TlsArgs};
 use chassis::environment::Environment;
 use chassis::identity::{Keyring, LOCAL_ISSUER, mint_user_token};
 use chassis::problem::{Problem, reason_of};
@@ -131,9 +131,10 @@ impl Service {
             keys: KeyArgs { keys },
             authorization_address: format!("http://{}", authorization.serve().await),
             registry_address: format!("http://{}", registry.serve().await),
+            catalog: CatalogArgs::default(),
             rollbacks: RollbackArgs {
                 write_deadline_seconds,
-                ..RollbackArgs::default()
+                lease_seconds: 15,
             },
         };
         let listener = chassis::server::listen("127.0.0.1:0".parse().unwrap())
