@@ -1,9 +1,8 @@
 //! The settings of the registry: flags of the command line, each with an environment variable.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use chassis::config::{DatabaseArgs, KeyArgs, ListenArgs};
+use chassis::config::{CatalogArgs, DatabaseArgs, KeyArgs, ListenArgs};
 use clap::ValueEnum;
 
 use crate::bundle_store::BundleStoreUrl;
@@ -56,9 +55,9 @@ pub struct Args {
     #[arg(long, env = "REPRISE_ROLLBACKS", value_enum, default_value = "on")]
     pub rollbacks: Switch,
 
-    /// The Astro Runtime catalog to use in place of the built-in one: the vendor's JSON file
-    #[arg(long, env = "REPRISE_RUNTIME_CATALOG", value_name = "FILE")]
-    pub runtime_catalog: Option<PathBuf>,
+    #[command(flatten)]
+    /// Which Runtime versions there are.
+    pub catalog: CatalogArgs,
 }
 
 impl Args {

@@ -1,9 +1,7 @@
 //! From settings to a running service.
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use chassis::access::Access;
 use chassis::client;
@@ -13,9 +11,9 @@ use chassis::environment::Environment;
 use chassis::identity::{
     AUTHORIZATION_ISSUER, Keyring, KeyringError, PermitVerifier, TokenVerifier,
 };
+use chassis::requests;
 use chassis::server::{ServeError, Server};
-use model::catalog::CatalogError;
-use model::{Catalog, ServiceName};
+use model::ServiceName;
 use proto::registry::v1::deploy_registry_service_server::{
     DeployRegistryServiceServer, SERVICE_NAME,
 };
@@ -31,7 +29,6 @@ use crate::store::{MIGRATIONS, Store};
 
 const NAME: ServiceName = ServiceName::DeployRegistry;
 const SCHEMA: &str = "reprise_registry";
-const FORGET_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// Why the service could not start, or broke.
 #[derive(Debug, thiserror::Error)]
@@ -42,22 +39,6 @@ pub enum StartError {
     /// The settings cannot be used.
     #[error("cannot use the settings")]
     Config(#[from] ConfigError),
-    /// The runtime catalog cannot be read.
-    #[error("cannot read {}", path.display())]
-    CatalogFile {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
-    /// The runtime catalog cannot be used.
-    #[error("cannot use {}", path.display())]
-    Catalog {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: CatalogError,
-    },
     /// The database cannot be opened.
     #[error("cannot open the database")]
     Database(#[from] database::Error),
@@ -86,7 +67,7 @@ pub async fn serve(
     let keyring = Keyring::open(&args.keys.keys)?;
     let trust = keyring.trust()?;
     let tokens = keyring.service_tokens(NAME, environment.clone())?;
-    let catalog = catalog(args.runtime_catalog.as_ref())?;
+    let catalog = args.catalog.load()?;
     let bundles = BundleStore::open(&args.bundle_store).map_err(unusable)?;
     let database = Database::open(
         &args.database.database_url,
@@ -98,7 +79,7 @@ pub async fn serve(
     let store = Store::new(database.clone());
 
     let registry = Registry {
-        store: store.clone(),
+        store,
         bundles,
         access: Access::new(client::connect(
             authorization,
@@ -117,8 +98,15 @@ pub async fn serve(
         max_bundle_bytes: args.max_bundle_bytes,
         upload_stall: args.upload_stall(),
     };
-    let (stopped, stopping) = watch::channel(());
-    let forgetting = tokio::spawn(forget_old_requests(store, environment.clone(), stopping));
+    let (stopped, mut stopping) = watch::channel(());
+    let forgetting = tokio::spawn(requests::forget_hourly(
+        database.clone(),
+        environment.clone(),
+        async move {
+            // Resolves, with an error, when the sender is dropped.
+            let _ = stopping.changed().await;
+        },
+    ));
 
     let served = Server {
         name: NAME,
@@ -142,50 +130,4 @@ pub async fn serve(
 
 fn unusable(error: bundle_store::Error) -> StartError {
     StartError::BundleStore(error.into())
-}
-
-fn catalog(path: Option<&PathBuf>) -> Result<Catalog, StartError> {
-    let Some(path) = path else {
-        return Ok(Catalog::built_in());
-    };
-    let text = std::fs::read_to_string(path).map_err(|source| StartError::CatalogFile {
-        path: path.clone(),
-        source,
-    })?;
-    let catalog = Catalog::from_json(&text).map_err(|source| StartError::Catalog {
-        path: path.clone(),
-        source,
-    })?;
-    if !catalog.skipped().is_empty() {
-        let skipped = catalog.skipped().join(", ");
-        tracing::warn!(
-            skipped,
-            "entries of the runtime catalog that cannot be read are left out"
-        );
-    }
-    Ok(catalog)
-}
-
-/// Forgets old requests once an hour, until the other end of `stopping` is dropped.
-async fn forget_old_requests(
-    store: Store,
-    environment: Environment,
-    mut stopping: watch::Receiver<()>,
-) {
-    loop {
-        match store.forget_old_requests(environment.now()).await {
-            Ok(forgotten) => tracing::debug!(forgotten, "forgot old requests"),
-            Err(error) => {
-                let error = chassis::problem::chain(&error);
-                tracing::warn!(
-                    error,
-                    "old requests could not be forgotten; trying again later"
-                );
-            }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(FORGET_EVERY) => {}
-            _ = stopping.changed() => return,
-        }
-    }
 }

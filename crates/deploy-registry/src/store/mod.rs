@@ -204,9 +204,4 @@ impl Store {
     pub(crate) const fn new(database: Database) -> Self {
         Self { database }
     }
-
-    /// Forgets the requests that are too old to be repeated.
-    pub(crate) async fn forget_old_requests(&self, now: DateTime<Utc>) -> Result<u64, Error> {
-        Ok(requests::forget_old(&self.database, now).await?)
-    }
 }

@@ -1,4 +1,4 @@
-use chassis::requests::{KEPT_FOR, Request};
+use chassis::requests::Request;
 use chassis::testing::TestDatabase;
 use proto::registry::v1 as pb;
 
@@ -12,7 +12,6 @@ chassis::on_both_databases!(crate::store::MIGRATIONS;
     racing_repetitions_of_a_request_make_one_deploy,
     racing_repetitions_make_one_deployment,
     a_request_that_failed_or_was_only_validated_is_not_remembered,
-    an_old_request_is_forgotten,
 );
 
 fn request(description: &str) -> Request {
@@ -182,32 +181,4 @@ async fn a_request_that_failed_or_was_only_validated_is_not_remembered(database:
         .await
         .unwrap();
     assert_eq!(number_of(&entry), 1);
-}
-
-async fn an_old_request_is_forgotten(database: TestDatabase) {
-    let fixture = Fixture::with_deployment(database).await;
-    let new = new_deploy(image('a'));
-    fixture
-        .store
-        .create_deploy(&new, Some(&request("x")), false)
-        .await
-        .unwrap();
-    let kept = fixture
-        .store
-        .forget_old_requests(time(1) + KEPT_FOR)
-        .await
-        .unwrap();
-    assert_eq!(kept, 0);
-    let forgotten = fixture
-        .store
-        .forget_old_requests(time(2) + KEPT_FOR)
-        .await
-        .unwrap();
-    assert_eq!(forgotten, 1);
-    let entry = fixture
-        .store
-        .create_deploy(&new, Some(&request("x")), false)
-        .await
-        .unwrap();
-    assert_eq!(number_of(&entry), 2);
 }
