@@ -14,8 +14,7 @@ mod rollbacks;
 mod tests;
 
 use chassis::database::{self, Database, Migrations, StoreError};
-use chassis::requests::{self, Reused};
-use chrono::{DateTime, Utc};
+use chassis::requests::Reused;
 use model::DeployNumber;
 
 use crate::domain::{Blocker, Refusal};

@@ -2,7 +2,7 @@ use chassis::requests::Request;
 use chassis::testing::TestDatabase;
 use proto::registry::v1 as pb;
 
-use super::{Fixture, image, name, new_deploy, new_deployment, number_of, time};
+use super::{Fixture, image, name, new_deploy, new_deployment, number_of};
 use crate::store::{Error, NewDeploy};
 
 chassis::on_both_databases!(crate::store::MIGRATIONS;
