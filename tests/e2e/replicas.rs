@@ -13,7 +13,7 @@ use crate::proxy::Point;
 #[tokio::test]
 async fn a_request_that_both_get_at_once_is_one_rollback() {
     let orders = Orders::with_history(Setup::postgres().await).await;
-    let other = orders.stack.another_orchestrator().await;
+    let other = orders.stack.orchestrator.replica().await;
     let elsewhere = orders.dana.clone().at_orchestrator(other.address);
     let request = named(&orders, 3);
     let calls = [&orders.dana, &elsewhere, &orders.dana, &elsewhere]
@@ -30,7 +30,7 @@ async fn a_request_that_both_get_at_once_is_one_rollback() {
 #[tokio::test]
 async fn of_two_requests_that_come_to_both_at_once_one_succeeds() {
     let orders = Orders::with_history(Setup::postgres().await).await;
-    let other = orders.stack.another_orchestrator().await;
+    let other = orders.stack.orchestrator.replica().await;
     let elsewhere = orders.dana.clone().at_orchestrator(other.address);
     let calls = [
         orders.dana.start_rollback(&named(&orders, 3)),
@@ -56,7 +56,7 @@ async fn what_one_has_accepted_before_it_was_killed_the_other_finishes() {
     let setup = Setup::postgres().await.proxied();
     let setup = setup.orchestrator_flags(&["--lease-seconds", "1"]);
     let mut orders = Orders::with_history(setup).await;
-    let other = orders.stack.another_orchestrator().await;
+    let other = orders.stack.orchestrator.replica().await;
     let elsewhere = orders.dana.clone().at_orchestrator(other.address);
     let request = named(&orders, 3);
     let mut held = orders.stack.proxy().hold_write(Point::Call);

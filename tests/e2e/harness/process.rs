@@ -57,6 +57,12 @@ impl Process {
         process
     }
 
+    /// Another process of the same service, over the same database, on a port of its own.
+    #[cfg(feature = "test-postgres")]
+    pub(crate) async fn replica(&self) -> Self {
+        Self::start(self.service, self.arguments.clone()).await
+    }
+
     /// Starts it again, on the port that it had, and waits until it serves.
     pub(crate) async fn restart(&mut self) {
         assert!(self.running.is_none(), "{} runs already", self.service);

@@ -20,7 +20,6 @@ pub(crate) struct Stack {
     pub(crate) orchestrator: Process,
     /// Between orchestrator and registry, if the case has asked for it.
     proxy: Option<Proxy>,
-    orchestrator_arguments: Vec<OsString>,
     pub(crate) keyring: Keyring,
     pub(crate) environment: Environment,
     /// Dropped last: the services have files in it.
@@ -62,7 +61,7 @@ impl Stack {
         arguments.extend(at("--authorization-address", authorization.address));
         arguments.extend(at("--registry-address", registry_address));
         arguments.extend(orchestrator_flags.into_iter().map(OsString::from));
-        let orchestrator = Process::start("orchestrator", arguments.clone()).await;
+        let orchestrator = Process::start("orchestrator", arguments).await;
 
         let environment = Environment::system();
         Self {
@@ -70,7 +69,6 @@ impl Stack {
             registry,
             orchestrator,
             proxy,
-            orchestrator_arguments: arguments,
             keyring: Keyring::open(&keys).unwrap(),
             environment,
             folder,
@@ -85,11 +83,6 @@ impl Stack {
     /// Where the registry keeps bundles.
     pub(crate) fn bundle_folder(&self) -> PathBuf {
         bundle_folder(self.folder.path())
-    }
-
-    /// Another orchestrator over the same database.
-    pub(crate) async fn another_orchestrator(&self) -> Process {
-        Process::start("orchestrator", self.orchestrator_arguments.clone()).await
     }
 
     /// Somebody with a valid token of the local issuer.
