@@ -1,8 +1,10 @@
 //! A rollback that was accepted ends well, whatever is killed when, and makes exactly one deploy.
 
+use proto::authorization::v1::DeleteRoleBindingRequest;
 use proto::common::v1::RollbackScope;
 use proto::registry::v1::DeployTrigger;
-use proto::rollback::v1::{CreateRollbackRequest, RollbackState};
+use proto::rollback::v1::{CreateRollbackRequest, RollbackState, StepKind};
+use serde_json::Value;
 use tonic::Code;
 
 use crate::harness::orders::rollback_to;
@@ -17,6 +19,8 @@ on_both_databases!(
     a_rollback_whose_client_has_gone_is_finished,
     a_registry_that_restarts_during_the_write_gets_it_once,
     a_rollback_that_cannot_be_written_in_time_fails_for_ever,
+    a_recovery_waits_for_the_authorization_service,
+    who_lost_the_permission_before_the_recovery_gets_no_deploy,
 );
 
 /// Crashed work is taken up after a second.
@@ -25,12 +29,7 @@ const SHORT_LEASE: [&str; 2] = ["--lease-seconds", "1"];
 async fn killed_before_the_write_the_orchestrator_writes_after_its_restart(setup: Setup) {
     let mut orders = start(setup).await;
     let request = request(&orders);
-    let mut held = orders.stack.proxy().hold_write(Point::Call);
-    let rolling_back = orders.dana.start_rollback(&request);
-    held.reached().await;
-    orders.stack.orchestrator.kill();
-    assert!(rolling_back.outcome().await.is_err());
-    assert_eq!(orders.latest().await, 5, "nothing was written");
+    crash_before_the_write(&mut orders, &request).await;
 
     orders.stack.orchestrator.restart().await;
     has_made_one_deploy(&orders, &request).await;
@@ -119,6 +118,68 @@ async fn a_rollback_that_cannot_be_written_in_time_fails_for_ever(setup: Setup) 
     );
 }
 
+async fn a_recovery_waits_for_the_authorization_service(setup: Setup) {
+    let mut orders = start(setup).await;
+    let request = request(&orders);
+    let name = crash_before_the_write(&mut orders, &request).await;
+    orders.stack.authorization.kill();
+    orders.stack.orchestrator.restart().await;
+    let log = &orders.stack.orchestrator;
+    until("the recovery to try", async || {
+        let tried = |line: &Value| line["step"] == "AUTHORIZE";
+        log.log().iter().any(tried).then_some(())
+    })
+    .await;
+
+    orders.stack.authorization.restart().await;
+    has_made_one_deploy(&orders, &request).await;
+    let rollback = orders.dana.rollback(&name).await;
+    let authorize = rollback
+        .steps
+        .iter()
+        .find(|step| step.kind() == StepKind::Authorize);
+    assert!(authorize.unwrap().attempts > 1, "{rollback:#?}");
+}
+
+/// The permit that was issued before is of no use to a recovery: it asks again.
+async fn who_lost_the_permission_before_the_recovery_gets_no_deploy(setup: Setup) {
+    let mut orders = start(setup).await;
+    let eve = orders.stack.person("eve");
+    let bind = orders
+        .admin
+        .bind(DEPLOYMENT, &eve.principal, "roles/DEPLOYMENT_EDITOR");
+    let binding = bind.await;
+    let mut held = orders.stack.proxy().hold_write(Point::Call);
+    let rolling_back = eve.start_rollback(&request(&orders));
+    held.reached().await;
+    orders.stack.orchestrator.kill();
+    assert!(rolling_back.outcome().await.is_err());
+    let delete = DeleteRoleBindingRequest {
+        name: binding,
+        ..DeleteRoleBindingRequest::default()
+    };
+    done(
+        orders
+            .admin
+            .authorization()
+            .delete_role_binding(delete)
+            .await,
+    );
+
+    orders.stack.orchestrator.restart().await;
+    // As long as the rollback is not over, nobody else can roll back.
+    let next = rollback_to(3, RollbackScope::Dags);
+    let next = orders.dana.roll_back_after_others(&next).await;
+    assert_eq!(next.deploy, deploy(DEPLOYMENT, 6));
+    assert_eq!(orders.latest().await, 6);
+    let history = orders.history().await;
+    assert!(
+        history
+            .iter()
+            .all(|deploy| deploy.created_by == "user:dana")
+    );
+}
+
 async fn start(setup: Setup) -> Orders {
     Orders::with_history(setup.proxied().orchestrator_flags(&SHORT_LEASE)).await
 }
@@ -128,6 +189,18 @@ fn request(orders: &Orders) -> CreateRollbackRequest {
         request_id: orders.stack.environment.new_uuid().to_string(),
         ..rollback_to(3, RollbackScope::All)
     }
+}
+
+/// Kills the orchestrator when it has accepted a request, and returns the name of the rollback.
+async fn crash_before_the_write(orders: &mut Orders, request: &CreateRollbackRequest) -> String {
+    let mut held = orders.stack.proxy().hold_write(Point::Call);
+    let rolling_back = orders.dana.start_rollback(request);
+    held.reached().await;
+    let name = accepted_name(orders, request).await;
+    orders.stack.orchestrator.kill();
+    assert!(rolling_back.outcome().await.is_err());
+    assert_eq!(orders.latest().await, 5, "nothing was written");
+    name
 }
 
 /// The name of what a request was accepted as, while that is not finished.

@@ -16,7 +16,8 @@
 //! | [`modes`] | Deployments whose DAGs come in the image or from git |
 //! | [`versions`] | which version may be rolled back to which |
 //! | [`traces`] | one trace id through all three services |
-//! | [`replicas`] | two of each service over one PostgreSQL database |
+//! | [`replicas`] | two of a service over one PostgreSQL database |
+//! | [`up`] | the services in one process, as `reprise up` runs them |
 //! | [`operator`] | `buf curl` and reflection, as an operator works |
 //!
 //! [`harness`] starts and stops the processes and has the steps that cases share; [`proxy`] stands
@@ -49,5 +50,6 @@ mod replicas;
 mod restarts;
 mod service_tokens;
 mod traces;
+mod up;
 mod uploads;
 mod versions;

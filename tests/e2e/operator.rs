@@ -1,5 +1,6 @@
 //! `buf curl` with reflection, as an operator works who has no proto files.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -101,7 +102,7 @@ async fn buf_curl(address: SocketAddr, arguments: &[&str], method: &str) -> Outp
 }
 
 /// Beside what everybody has, where `tests/run` installs tools.
-fn path() -> std::ffi::OsString {
+pub(crate) fn path() -> OsString {
     let installed =
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/node_modules/.bin");
     let usual = std::env::var_os("PATH").unwrap_or_default();

@@ -27,7 +27,7 @@ pub(crate) mod stack;
 use std::time::Duration;
 
 pub(crate) use orders::{DEPLOYMENT, Orders};
-pub(crate) use person::Person;
+pub(crate) use person::{Addresses, Person};
 pub(crate) use refusal::{Refusal, refused};
 pub(crate) use setup::Setup;
 pub(crate) use stack::Stack;

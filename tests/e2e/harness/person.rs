@@ -28,6 +28,14 @@ pub(crate) type Authorization = AuthorizationServiceClient<PersonalChannel>;
 pub(crate) type Registry = DeployRegistryServiceClient<PersonalChannel>;
 pub(crate) type Orchestrator = RollbackServiceClient<PersonalChannel>;
 
+/// Where the three services are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Addresses {
+    pub(crate) authorization: SocketAddr,
+    pub(crate) registry: SocketAddr,
+    pub(crate) orchestrator: SocketAddr,
+}
+
 /// Somebody who calls the three services with one token.
 #[derive(Clone)]
 pub(crate) struct Person {
@@ -40,22 +48,25 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    pub(super) fn new(stack: &Stack, principal: &str, token: &str) -> Self {
-        let to = |address| connection(address, token);
+    pub(crate) fn new(services: Addresses, principal: &str, token: &str) -> Self {
+        let Addresses {
+            authorization,
+            registry,
+            orchestrator,
+        } = services;
         Self {
             principal: principal.to_owned(),
             token: token.to_owned(),
-            authorization: Authorization::new(to(stack.authorization.address)),
-            registry: Registry::new(to(stack.registry.address)),
-            orchestrator: Orchestrator::new(to(stack.orchestrator.address)),
+            authorization: Authorization::new(connection(authorization, token)),
+            registry: Registry::new(connection(registry, token)),
+            orchestrator: Orchestrator::new(connection(orchestrator, token)),
         }
     }
 
-    /// The same person, who calls the orchestrator somewhere else.
+    /// The same person, who calls services elsewhere.
     #[cfg(feature = "test-postgres")]
-    pub(crate) fn at_orchestrator(mut self, address: SocketAddr) -> Self {
-        self.orchestrator = Orchestrator::new(connection(address, &self.token));
-        self
+    pub(crate) fn at(&self, services: Addresses) -> Self {
+        Self::new(services, &self.principal, &self.token)
     }
 
     pub(crate) fn authorization(&self) -> Authorization {

@@ -19,10 +19,19 @@ impl Person {
 
     /// Repeats a request until the orchestrator has finished what it accepted.
     pub(crate) async fn roll_back_again(&self, request: &CreateRollbackRequest) -> Rollback {
-        until("the rollback to be finished", async || {
+        self.roll_back_unless(request, "ROLLBACK_UNFINISHED").await
+    }
+
+    /// Repeats a request until no other rollback is in the way.
+    pub(crate) async fn roll_back_after_others(&self, request: &CreateRollbackRequest) -> Rollback {
+        self.roll_back_unless(request, "ROLLBACK_IN_PROGRESS").await
+    }
+
+    async fn roll_back_unless(&self, request: &CreateRollbackRequest, reason: &str) -> Rollback {
+        until("the rollback to be done", async || {
             let repeated = self.orchestrator().create_rollback(request.clone()).await;
             match repeated {
-                Err(status) if Refusal::of(&status).reason == "ROLLBACK_UNFINISHED" => None,
+                Err(status) if Refusal::of(&status).reason == reason => None,
                 outcome => Some(done(outcome).rollback.unwrap()),
             }
         })

@@ -8,7 +8,7 @@ use model::names::ServiceName;
 use tempfile::TempDir;
 
 use super::Setup;
-use super::person::Person;
+use super::person::{Addresses, Person};
 use super::process::{Process, reprise};
 use super::setup::Database;
 use crate::proxy::Proxy;
@@ -85,20 +85,32 @@ impl Stack {
         bundle_folder(self.folder.path())
     }
 
+    pub(crate) fn addresses(&self) -> Addresses {
+        Addresses {
+            authorization: self.authorization.address,
+            registry: self.registry.address,
+            orchestrator: self.orchestrator.address,
+        }
+    }
+
     /// Somebody with a valid token of the local issuer.
     pub(crate) fn person(&self, name: &str) -> Person {
-        Person::new(self, &format!("user:{name}"), &self.token_of(name, &[]))
+        Person::new(
+            self.addresses(),
+            &format!("user:{name}"),
+            &self.token_of(name, &[]),
+        )
     }
 
     /// Somebody who calls with this token, whatever it is.
     pub(crate) fn somebody(&self, token: &str) -> Person {
-        Person::new(self, "somebody", token)
+        Person::new(self.addresses(), "somebody", token)
     }
 
     /// Somebody who calls with a token that a service has signed for calls to another.
     pub(crate) fn service(&self, service: ServiceName, audience: ServiceName) -> Person {
         let token = self.service_tokens(service).token(audience).unwrap();
-        Person::new(self, &format!("service:{service}"), &token)
+        Person::new(self.addresses(), &format!("service:{service}"), &token)
     }
 
     /// The orchestrator's own identity, as the registry sees it.
