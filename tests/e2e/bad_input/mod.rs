@@ -1,10 +1,17 @@
 //! What is wrong is told, all of it at once, and changes nothing.
 
-mod authorization;
+mod checks;
+mod create_deploy;
+mod create_deployment;
+mod create_rollback_deploy;
 mod idempotency;
+mod issue_permit;
+mod names;
 mod orchestrator;
 mod pages;
-mod registry;
+mod roles;
+mod service_accounts;
+mod upload_dag_bundle;
 
 use tonic::{Response, Status};
 

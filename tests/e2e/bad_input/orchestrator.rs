@@ -3,49 +3,19 @@ use proto::rollback::v1::create_rollback_request::Target;
 use proto::rollback::v1::plan_rollback_request::Target as PlanTarget;
 use proto::rollback::v1::{CreateRollbackRequest, GetRollbackRequest, PlanRollbackRequest};
 
-use super::{Wrong, each_is_told, huge, no_name_is_taken};
+use super::{Wrong, each_is_told, huge};
 use crate::harness::orders::rollback_to;
 use crate::harness::refusal::done;
 use crate::harness::requests::{self, deploy};
 use crate::harness::{DEPLOYMENT, Orders, Setup, refused};
 
 on_both_databases!(
-    no_name_but_a_name_is_taken,
     create_rollback_tells_all_that_is_wrong,
     plan_rollback_tells_all_that_is_wrong,
     what_is_not_there_is_not_found,
 );
 
 const ELSEWHERE: &str = "workspaces/acme/deployments/billing/deploys/1";
-
-async fn no_name_but_a_name_is_taken(setup: Setup) {
-    let orders = Orders::new(setup).await;
-    let orchestrator = || orders.admin.orchestrator();
-    let good = rollback_to(1, RollbackScope::All);
-    no_name_is_taken("parent", async |parent| {
-        let request = CreateRollbackRequest {
-            parent,
-            ..good.clone()
-        };
-        orchestrator().create_rollback(request).await
-    })
-    .await;
-    let good = requests::plan(DEPLOYMENT, 1, RollbackScope::All);
-    no_name_is_taken("parent", async |parent| {
-        let request = PlanRollbackRequest {
-            parent,
-            ..good.clone()
-        };
-        orchestrator().plan_rollback(request).await
-    })
-    .await;
-    no_name_is_taken("name", async |name| {
-        orchestrator()
-            .get_rollback(GetRollbackRequest { name })
-            .await
-    })
-    .await;
-}
 
 async fn create_rollback_tells_all_that_is_wrong(setup: Setup) {
     let orders = Orders::with_history(setup).await;
