@@ -1,15 +1,18 @@
 //! The settings that the services share: flags of the command line, each with an environment
 //! variable.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
 use model::catalog::{Catalog, CatalogError};
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity, ServerTlsConfig, Uri};
 
-use crate::database::DatabaseUrl;
+use crate::database::{DatabaseUrl, DatabaseUrlError};
 
 /// Where a service listens, and how.
 #[derive(Debug, Clone, Args)]
@@ -48,7 +51,8 @@ pub struct DatabaseArgs {
         long,
         env = "REPRISE_DATABASE_URL",
         hide_env_values = true,
-        value_name = "URL"
+        value_name = "URL",
+        value_parser = HiddenUrl
     )]
     pub database_url: DatabaseUrl,
 
@@ -56,6 +60,28 @@ pub struct DatabaseArgs {
     #[arg(long, env = "REPRISE_DATABASE_CONNECTIONS", value_name = "N", default_value = "16",
           value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub database_connections: u32,
+}
+
+/// Reads a database URL. An error does not repeat it, as errors of other flags do: there can be a
+/// password in it, also if it is misspelt.
+#[derive(Debug, Clone)]
+struct HiddenUrl;
+
+impl TypedValueParser for HiddenUrl {
+    type Value = DatabaseUrl;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        _: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<DatabaseUrl, clap::Error> {
+        let url = value.to_str().unwrap_or_default().parse();
+        url.map_err(|error: DatabaseUrlError| {
+            let message = format!("invalid value for '--database-url <URL>': {error}\n");
+            clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
+        })
+    }
 }
 
 /// Where the keys are that `reprise init` made.
@@ -239,6 +265,8 @@ fn is_loopback(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use clap::FromArgMatches;
+
     use super::*;
 
     #[test]
@@ -266,6 +294,26 @@ mod tests {
                 .is_none()
         );
         assert!(insecure.endpoint("http://authorization:50051").is_ok());
+    }
+
+    #[test]
+    fn a_database_url_that_cannot_be_read_is_not_repeated() {
+        let read = |url: &str| {
+            let command = DatabaseArgs::augment_args(clap::Command::new("service"))
+                .mut_args(|arg| arg.env(None::<&'static str>));
+            let matches = command.try_get_matches_from(["service", "--database-url", url])?;
+            DatabaseArgs::from_arg_matches(&matches)
+        };
+        assert!(read("postgres://reprise:hunter2@db/reprise").is_ok());
+        assert!(read("sqlite:reprise.db").is_ok());
+        for misspelt in ["postgre://reprise:hunter2@db/reprise", "reprise:hunter2@db"] {
+            let error = read(misspelt).unwrap_err();
+            for text in [error.to_string(), format!("{error:?}")] {
+                assert!(!text.contains("hunter2"), "{text}");
+            }
+            assert!(error.to_string().contains("--database-url"), "{error}");
+            assert!(error.to_string().contains("sqlite:path"), "{error}");
+        }
     }
 
     #[test]
