@@ -5,7 +5,7 @@ use sqlx::{FromRow, Postgres, Sqlite, Transaction};
 
 use chrono::{DateTime, Utc};
 
-use super::{Error, Value, time};
+use super::{Error, Value, in_time, time};
 
 /// A connection to either database, inside a transaction or not.
 #[derive(Debug)]
@@ -72,8 +72,8 @@ impl Connection {
 
     pub(super) async fn commit(self) -> Result<(), Error> {
         match self.0 {
-            Inner::SqliteTransaction(transaction) => transaction.commit().await?,
-            Inner::PostgresTransaction(transaction) => transaction.commit().await?,
+            Inner::SqliteTransaction(transaction) => in_time(transaction.commit()).await?,
+            Inner::PostgresTransaction(transaction) => in_time(transaction.commit()).await?,
             Inner::Sqlite(_) | Inner::Postgres(_) => {}
         }
         Ok(())
@@ -81,8 +81,8 @@ impl Connection {
 
     pub(super) async fn roll_back(self) -> Result<(), Error> {
         match self.0 {
-            Inner::SqliteTransaction(transaction) => transaction.rollback().await?,
-            Inner::PostgresTransaction(transaction) => transaction.rollback().await?,
+            Inner::SqliteTransaction(transaction) => in_time(transaction.rollback()).await?,
+            Inner::PostgresTransaction(transaction) => in_time(transaction.rollback()).await?,
             Inner::Sqlite(_) | Inner::Postgres(_) => {}
         }
         Ok(())
@@ -100,14 +100,16 @@ impl Connection {
     /// Runs a statement and tells how many rows it changed.
     pub async fn execute(&mut self, sql: &'static str, args: Vec<Value>) -> Result<u64, Error> {
         Ok(match self.raw() {
-            Raw::Sqlite(connection) => bind!(sqlx::query::<Sqlite>(sql), args)
-                .execute(connection)
-                .await?
-                .rows_affected(),
-            Raw::Postgres(connection) => bind!(sqlx::query::<Postgres>(sql), args)
-                .execute(connection)
-                .await?
-                .rows_affected(),
+            Raw::Sqlite(connection) => {
+                in_time(bind!(sqlx::query::<Sqlite>(sql), args).execute(connection))
+                    .await?
+                    .rows_affected()
+            }
+            Raw::Postgres(connection) => {
+                in_time(bind!(sqlx::query::<Postgres>(sql), args).execute(connection))
+                    .await?
+                    .rows_affected()
+            }
         })
     }
 
@@ -119,13 +121,11 @@ impl Connection {
     ) -> Result<Option<T>, Error> {
         Ok(match self.raw() {
             Raw::Sqlite(connection) => {
-                bind!(sqlx::query_as::<Sqlite, T>(sql), args)
-                    .fetch_optional(connection)
+                in_time(bind!(sqlx::query_as::<Sqlite, T>(sql), args).fetch_optional(connection))
                     .await?
             }
             Raw::Postgres(connection) => {
-                bind!(sqlx::query_as::<Postgres, T>(sql), args)
-                    .fetch_optional(connection)
+                in_time(bind!(sqlx::query_as::<Postgres, T>(sql), args).fetch_optional(connection))
                     .await?
             }
         })
@@ -150,13 +150,10 @@ impl Connection {
     ) -> Result<Vec<T>, Error> {
         Ok(match self.raw() {
             Raw::Sqlite(connection) => {
-                bind!(sqlx::query_as::<Sqlite, T>(sql), args)
-                    .fetch_all(connection)
-                    .await?
+                in_time(bind!(sqlx::query_as::<Sqlite, T>(sql), args).fetch_all(connection)).await?
             }
             Raw::Postgres(connection) => {
-                bind!(sqlx::query_as::<Postgres, T>(sql), args)
-                    .fetch_all(connection)
+                in_time(bind!(sqlx::query_as::<Postgres, T>(sql), args).fetch_all(connection))
                     .await?
             }
         })

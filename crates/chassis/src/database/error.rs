@@ -33,6 +33,9 @@ pub enum Error {
     /// tries again.
     #[error("the transaction collided with another one")]
     Collision,
+    /// The database did not answer. Whether it did what it was asked for is not known.
+    #[error("the database did not answer in time")]
+    TimedOut,
     /// Whatever the driver says.
     #[error("the database failed")]
     Driver(#[from] sqlx::Error),
@@ -75,16 +78,18 @@ impl Error {
             | Self::LockFile { .. }
             | Self::Migration(_)
             | Self::Corrupt { .. }
+            | Self::TimedOut
             | Self::Driver(_) => false,
         }
     }
 
     fn is_outage(&self) -> bool {
         match self {
-            // Classes 08 (connection), 53 (out of something) and 57 (shut down) pass.
+            // Classes 08 (connection), 53 (out of something) and 57 (shut down, or too slow) pass; so
+            // do a lock that was waited for too long, and a transaction that stood still too long.
             Self::Driver(sqlx::Error::Database(error)) => error.code().is_some_and(|code| {
                 code.len() == 5
-                    && ["08", "53", "57"]
+                    && ["08", "53", "57", "55P03", "25P03"]
                         .iter()
                         .any(|class| code.starts_with(class))
             }),
@@ -96,7 +101,7 @@ impl Error {
                     | sqlx::Error::PoolClosed
                     | sqlx::Error::WorkerCrashed
             ),
-            Self::Collision => true,
+            Self::Collision | Self::TimedOut => true,
             Self::InUse { .. }
             | Self::LockFile { .. }
             | Self::Migration(_)

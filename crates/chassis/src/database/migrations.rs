@@ -2,8 +2,10 @@ use std::borrow::Cow;
 
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::postgres::PgConnection;
+use sqlx::sqlite::SqlitePool;
 
-use super::{Error, Pools};
+use super::Error;
 
 /// The steps that lead to a service's newest schema, oldest first, for each database. A step is
 /// never changed once it is released; its number is its place.
@@ -16,22 +18,19 @@ pub struct Migrations {
 }
 
 impl Migrations {
-    pub(super) async fn run(&self, pools: &Pools, schema: &'static str) -> Result<(), Error> {
-        match pools {
-            Pools::Sqlite {
-                writer,
-                readers: _,
-                _lock,
-            } => {
-                migrator(self.sqlite).run(writer).await?;
-            }
-            Pools::Postgres(pool) => {
-                let mut migrator = migrator(self.postgres);
-                migrator.create_schema(schema);
-                migrator.run(pool).await?;
-            }
-        }
-        Ok(())
+    pub(super) async fn run_on_sqlite(&self, writer: &SqlitePool) -> Result<(), Error> {
+        Ok(migrator(self.sqlite).run(writer).await?)
+    }
+
+    /// A step may take long, and other replicas wait for it: on this connection nothing is limited.
+    pub(super) async fn run_on_postgres(
+        &self,
+        unlimited: &mut PgConnection,
+        schema: &'static str,
+    ) -> Result<(), Error> {
+        let mut migrator = migrator(self.postgres);
+        migrator.create_schema(schema);
+        Ok(migrator.run(unlimited).await?)
     }
 }
 

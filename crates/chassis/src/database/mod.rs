@@ -39,6 +39,22 @@ pub use value::Value;
 
 /// How long a statement waits for a connection, or for SQLite's lock.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What PostgreSQL ends by itself. Without these a replica that stands still in the middle of a
+/// transaction, or whose machine has gone without a word, holds its rows for hours, and everybody
+/// else waits for them as long.
+const POSTGRES_LIMITS: [(&str, &str); 3] = [
+    ("lock_timeout", "8s"),
+    ("idle_in_transaction_session_timeout", "10s"),
+    ("statement_timeout", "30s"),
+];
+
+/// How long an answer of the database is waited for: longer than PostgreSQL lets any statement run,
+/// so that only a server that cannot be reached any more, or hangs, takes so long.
+const ANSWER_LIMIT: Duration = Duration::from_secs(40);
+
+/// How long the connections that are lent may take to come back when the database is closed.
+const CLOSE_LIMIT: Duration = Duration::from_secs(3);
 const SQLITE_READERS: u32 = 8;
 
 /// A database that is open and has the newest schema. Cheap to clone.
@@ -110,17 +126,15 @@ impl Database {
         connections: u32,
         migrations: &Migrations,
     ) -> Result<Self, Error> {
-        let database = match url {
-            DatabaseUrl::Sqlite(path) => Self::open_sqlite(path).await?,
+        match url {
+            DatabaseUrl::Sqlite(path) => Self::open_sqlite(path, migrations).await,
             DatabaseUrl::Postgres(SecretUrl(url)) => {
-                Self::open_postgres(url, schema, connections).await?
+                Self::open_postgres(url, schema, connections, migrations).await
             }
-        };
-        migrations.run(&database.0, schema).await?;
-        Ok(database)
+        }
     }
 
-    async fn open_sqlite(path: &Path) -> Result<Self, Error> {
+    async fn open_sqlite(path: &Path, migrations: &Migrations) -> Result<Self, Error> {
         let lock = lock_file(path)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -139,6 +153,7 @@ impl Database {
             .max_connections(SQLITE_READERS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_lazy_with(options.pragma("query_only", "ON"));
+        migrations.run_on_sqlite(&writer).await?;
         Ok(Self(Pools::Sqlite {
             writer,
             readers,
@@ -150,16 +165,19 @@ impl Database {
         url: &str,
         schema: &'static str,
         connections: u32,
+        migrations: &Migrations,
     ) -> Result<Self, Error> {
         let options = PgConnectOptions::from_str(url)?
             .application_name(schema)
             .options([("search_path", schema)]);
         // A pool hides behind a time-out why it cannot connect.
-        PgConnection::connect_with(&options).await?.close().await?;
+        let mut connection = PgConnection::connect_with(&options).await?;
+        migrations.run_on_postgres(&mut connection, schema).await?;
+        connection.close().await?;
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options)
+            .connect_with(options.options(POSTGRES_LIMITS))
             .await?;
         Ok(Self(Pools::Postgres(pool)))
     }
@@ -177,19 +195,41 @@ impl Database {
         })
     }
 
-    /// Closes all connections, after those that are lent have come back.
+    /// Closes all connections, after those that are lent have come back. Those that do not, because
+    /// the database does not answer them, are left.
     pub async fn close(&self) {
-        match &self.0 {
-            Pools::Sqlite {
-                writer,
-                readers,
-                _lock,
-            } => {
-                readers.close().await;
-                writer.close().await;
+        let closing = async {
+            match &self.0 {
+                Pools::Sqlite {
+                    writer,
+                    readers,
+                    _lock,
+                } => {
+                    readers.close().await;
+                    writer.close().await;
+                }
+                Pools::Postgres(pool) => pool.close().await,
             }
-            Pools::Postgres(pool) => pool.close().await,
+        };
+        if tokio::time::timeout(CLOSE_LIMIT, closing).await.is_err() {
+            tracing::warn!("connections to the database were still in use; they are left");
         }
+    }
+}
+
+/// Waits for an answer of the database, but not for ever. A connection that was given up is not used
+/// again before the database has answered on it.
+async fn in_time<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Error> {
+    within(ANSWER_LIMIT, answer).await
+}
+
+async fn within<T>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, Error> {
+    match tokio::time::timeout(limit, answer).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(Error::TimedOut),
     }
 }
 

@@ -277,6 +277,42 @@ async fn replicas_that_start_at_once_make_one_schema() {
     }
 }
 
+#[cfg(feature = "test-postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_stands_still_does_not_hold_up_the_others_for_ever() {
+    let test = TestDatabase::postgres(&MIGRATIONS).await;
+    increment(&test.database).await.unwrap();
+    let mut still = test.database.begin().await.unwrap();
+    let lock = "UPDATE counters SET value = value";
+    still.execute(lock, args![]).await.unwrap();
+
+    // One who comes at once is told after a while; later the row is free.
+    let waiting = increment(&test.database).await.unwrap_err();
+    let status = tonic::Status::from(Problem::from(waiting));
+    assert_eq!(status.code(), tonic::Code::Unavailable);
+    assert_eq!(increment(&test.database).await.unwrap(), 2);
+
+    let ended = still.execute(lock, args![]).await.unwrap_err();
+    let status = tonic::Status::from(Problem::from(ended));
+    assert_eq!(status.code(), tonic::Code::Unavailable);
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_answer_is_not_waited_for_for_ever() {
+    let never = futures::future::pending::<Result<(), sqlx::Error>>();
+    let error = super::within(std::time::Duration::from_millis(1), never).await;
+    let status = tonic::Status::from(Problem::from(error.unwrap_err()));
+    assert_eq!(status.code(), tonic::Code::Unavailable);
+}
+
+#[tokio::test]
+async fn a_connection_that_does_not_come_back_does_not_keep_a_database_open() {
+    let test = TestDatabase::sqlite(&MIGRATIONS).await;
+    let _lent = test.database.read().await.unwrap();
+    test.database.close().await;
+    assert!(test.database.read().await.is_err());
+}
+
 #[test]
 fn the_text_of_a_driver_stays_in_the_log() {
     let error = Error::corrupt("the column secret_column");

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use crate::backoff;
 
-use super::{Connection, Database, Error, Pools, StoreError};
+use super::{Connection, Database, Error, Pools, StoreError, in_time};
 
 /// How often a transaction is tried before its collision is reported.
 const MOST_ATTEMPTS: u32 = 8;
@@ -90,8 +90,10 @@ impl Database {
                 writer,
                 readers: _,
                 _lock,
-            } => Connection::sqlite_transaction(writer.begin_with("BEGIN IMMEDIATE").await?),
-            Pools::Postgres(pool) => Connection::postgres_transaction(pool.begin().await?),
+            } => {
+                Connection::sqlite_transaction(in_time(writer.begin_with("BEGIN IMMEDIATE")).await?)
+            }
+            Pools::Postgres(pool) => Connection::postgres_transaction(in_time(pool.begin()).await?),
         })
     }
 }
