@@ -3,8 +3,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use ed25519_dalek::VerifyingKey;
-use jsonwebtoken::DecodingKey;
+use ed25519_dalek::{Signature, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -16,7 +15,7 @@ use super::KeyError;
 pub struct PublicKey {
     kid: Arc<str>,
     x: Arc<str>,
-    decoding: DecodingKey,
+    key: VerifyingKey,
 }
 
 impl PublicKey {
@@ -50,19 +49,20 @@ impl PublicKey {
         &self.x
     }
 
-    pub(in crate::identity) fn decoding_key(&self) -> &DecodingKey {
-        &self.decoding
+    /// Whether the key has signed the message. Strict: of all the ways to write a signature down that
+    /// some implementations accept, one counts.
+    pub(in crate::identity) fn has_signed(&self, message: &[u8], signature: &[u8]) -> bool {
+        Signature::from_slice(signature)
+            .is_ok_and(|signature| self.key.verify_strict(message, &signature).is_ok())
     }
 
     pub(super) fn of(key: &VerifyingKey) -> Self {
         let x = BASE64_URL_SAFE_NO_PAD.encode(key.as_bytes());
         let kid = thumbprint(&x);
-        // Despite its name this takes the 32 bytes as they are.
-        let decoding = DecodingKey::from_ed_der(key.as_bytes());
         Self {
             kid: kid.into(),
             x: x.into(),
-            decoding,
+            key: *key,
         }
     }
 }
@@ -142,7 +142,7 @@ impl From<PublicKey> for Jwk {
         let PublicKey {
             kid,
             x,
-            decoding: _,
+            key: _,
         } = key;
         Self {
             kty: KTY.to_owned(),
