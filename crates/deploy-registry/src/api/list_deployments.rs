@@ -2,7 +2,7 @@
 
 use chassis::access::Freshness;
 use chassis::fields::Fields;
-use chassis::identity::caller;
+use chassis::identity::{Caller, caller};
 use chassis::paging::Page;
 use chassis::problem::Problem;
 use model::{ResourceName, WorkspaceName};
@@ -24,37 +24,83 @@ pub(super) async fn handle(
     let workspace: WorkspaceName = decode::name("parent", &request.parent)?;
     let (page, after) = decode_page(&request, &workspace)?;
 
-    let listing = registry
-        .store
-        .list_deployments(&workspace, after, page::size(&page))
-        .await
-        .map_err(errors::unexpected)?;
-    // Whoever may see nothing of the workspace gets an empty list, as if it were empty.
-    let names = listing
-        .items
-        .iter()
-        .map(|deployment| ResourceName::from(deployment.name.clone()));
-    let names = names.collect::<Vec<_>>();
-    let held = registry
-        .access
-        .held_on_each(&caller, &names, ASKED, Freshness::MinimizeLatency)
-        .await?;
-
-    let items = listing.items.into_iter().zip(held).collect();
-    let listing = Listing {
-        items,
-        more: listing.more,
-    };
+    let listing = visible(registry, &caller, &workspace, after, page::size(&page)).await?;
     let (deployments, next_page_token) = page::encode(
         &page,
         listing,
-        |(deployment, _)| deployment.uid.to_string(),
-        |(deployment, held)| is_visible(held).then(|| show(deployment, held)),
+        |(uid, _)| uid.to_string(),
+        |(_, deployment)| deployment,
     );
     Ok(pb::ListDeploymentsResponse {
         deployments,
         next_page_token,
     })
+}
+
+/// How many Deployments are looked at for one page.
+const MOST_LOOKED_AT: usize = 1_000;
+/// How many are looked at once it has shown that the caller may not see all of them.
+const NEXT_LOOK: usize = 250;
+
+/// The Deployments of a page. One that the caller may not see stands without contents, and only at
+/// the end, where the next page has to begin after it.
+///
+/// The list is read on until the page is full and another one follows that the caller may see: whether
+/// there is a next page would tell otherwise that there is something, and how much. Whoever may see
+/// nothing of the workspace gets an empty list, as if it were empty. Only where more than
+/// [`MOST_LOOKED_AT`] in a row cannot be seen does a token tell that there is something.
+async fn visible(
+    registry: &Registry,
+    caller: &Caller,
+    workspace: &WorkspaceName,
+    mut after: Option<DeploymentUid>,
+    size: usize,
+) -> Result<Listing<(DeploymentUid, Option<pb::Deployment>)>, Problem> {
+    let mut visible = Vec::new();
+    let mut looked_at = 0;
+    let mut look = size + 1;
+    loop {
+        let Listing { items, more } = registry
+            .store
+            .list_deployments(workspace, after, look)
+            .await
+            .map_err(errors::unexpected)?;
+        let names = items
+            .iter()
+            .map(|deployment| ResourceName::from(deployment.name.clone()));
+        let names = names.collect::<Vec<_>>();
+        let held = registry
+            .access
+            .held_on_each(caller, &names, ASKED, Freshness::MinimizeLatency)
+            .await?;
+
+        let cut_short = more && items.len() < look;
+        looked_at += items.len();
+        for (deployment, held) in items.into_iter().zip(held) {
+            let uid = deployment.uid;
+            after = Some(uid);
+            if is_visible(held) {
+                visible.push((uid, Some(show(deployment, held))));
+            }
+        }
+        if visible.len() > size {
+            visible.truncate(size);
+            break Ok(end(visible, true));
+        }
+        if !more {
+            break Ok(end(visible, false));
+        }
+        // A page that is large enough need not be full.
+        if looked_at >= MOST_LOOKED_AT || (cut_short && !visible.is_empty()) {
+            visible.extend(after.map(|uid| (uid, None)));
+            break Ok(end(visible, true));
+        }
+        look = NEXT_LOOK;
+    }
+}
+
+const fn end<T>(items: Vec<T>, more: bool) -> Listing<T> {
+    Listing { items, more }
 }
 
 fn decode_page(

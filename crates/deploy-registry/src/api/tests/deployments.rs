@@ -198,7 +198,7 @@ async fn a_list_shows_what_the_caller_may_see_in_one_question_a_page() {
     assert_eq!(harness.authorization.calls(), calls + 1);
 
     let (first, token) = list("viewer", 1, String::new()).await;
-    assert_eq!(first, [""; 0]);
+    assert_eq!(first, ["b"]);
     let mut seen = first;
     let mut next = token;
     while !next.is_empty() {
@@ -207,33 +207,32 @@ async fn a_list_shows_what_the_caller_may_see_in_one_question_a_page() {
         next = token;
     }
     assert_eq!(seen, ["b", "d"]);
+    assert_eq!(
+        list("viewer", 2, String::new()).await,
+        (vec!["b".to_owned(), "d".to_owned()], String::new()),
+        "what follows cannot be seen"
+    );
     assert_eq!(list("nobody", 0, String::new()).await.0, [""; 0]);
 }
 
 #[tokio::test]
-async fn a_page_token_does_not_name_what_cannot_be_seen() {
+async fn a_page_token_does_not_tell_that_there_is_what_cannot_be_seen() {
     let harness = Harness::with_deployment().await;
     harness.create_deployment("secret").await;
     harness.create_deployment("zoo").await;
-    let parent = WORKSPACE.to_owned();
-    let request = pb::ListDeploymentsRequest {
-        parent,
-        page_size: 2,
-        ..Default::default()
-    };
-    let response = harness
-        .registry
-        .list_deployments(harness.call("nobody", request))
-        .await;
-    let token = response.unwrap().into_inner().next_page_token;
-    let uid = harness
-        .get_deployment("alice", &format!("{WORKSPACE}/deployments/secret"))
-        .await
-        .unwrap()
-        .uid;
-    let page =
-        chassis::paging::Page::read(&mut chassis::fields::Fields::new(), 0, &token, &WORKSPACE);
-    assert_eq!(page.unwrap().after, Some(uid));
+    for (parent, page_size) in [(WORKSPACE, 1), (WORKSPACE, 2), ("workspaces/none", 1)] {
+        let request = pb::ListDeploymentsRequest {
+            parent: parent.to_owned(),
+            page_size,
+            ..Default::default()
+        };
+        let response = harness
+            .registry
+            .list_deployments(harness.call("nobody", request))
+            .await;
+        let nothing = pb::ListDeploymentsResponse::default();
+        assert_eq!(response.unwrap().into_inner(), nothing, "{parent}");
+    }
 }
 
 #[tokio::test]
