@@ -19,8 +19,16 @@ pub enum Error {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// A SQLite file cannot be opened.
+    #[error("cannot open {}; is it a SQLite database, and writable?", path.display())]
+    File {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite said.
+        source: sqlx::Error,
+    },
     /// The schema cannot be brought up to date.
-    #[error("cannot bring the schema up to date")]
+    #[error("cannot bring the schema up to date; is it of another service, or of a newer release?")]
     Migration(#[from] sqlx::migrate::MigrateError),
     /// What is stored cannot be read: the database was changed by something else, or by a newer
     /// release.
@@ -76,6 +84,7 @@ impl Error {
             }
             Self::InUse { .. }
             | Self::LockFile { .. }
+            | Self::File { .. }
             | Self::Migration(_)
             | Self::Corrupt { .. }
             | Self::TimedOut
@@ -104,6 +113,7 @@ impl Error {
             Self::Collision | Self::TimedOut => true,
             Self::InUse { .. }
             | Self::LockFile { .. }
+            | Self::File { .. }
             | Self::Migration(_)
             | Self::Corrupt { .. } => false,
         }

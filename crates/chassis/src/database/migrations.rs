@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::PgPool;
 use sqlx::sqlite::SqlitePool;
 
 use super::Error;
@@ -22,10 +22,10 @@ impl Migrations {
         Ok(migrator(self.sqlite).run(writer).await?)
     }
 
-    /// A step may take long, and other replicas wait for it: on this connection nothing is limited.
+    /// A step may take long, and other replicas wait for it: in this pool no statement is limited.
     pub(super) async fn run_on_postgres(
         &self,
-        unlimited: &mut PgConnection,
+        unlimited: &PgPool,
         schema: &'static str,
     ) -> Result<(), Error> {
         let mut migrator = migrator(self.postgres);

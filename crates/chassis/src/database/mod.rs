@@ -148,7 +148,11 @@ impl Database {
             .max_connections(1)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_with(options.clone())
-            .await?;
+            .await
+            .map_err(|source| Error::File {
+                path: path.to_owned(),
+                source,
+            })?;
         let readers = SqlitePoolOptions::new()
             .max_connections(SQLITE_READERS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -171,9 +175,14 @@ impl Database {
             .application_name(schema)
             .options([("search_path", schema)]);
         // A pool hides behind a time-out why it cannot connect.
-        let mut connection = PgConnection::connect_with(&options).await?;
-        migrations.run_on_postgres(&mut connection, schema).await?;
-        connection.close().await?;
+        PgConnection::connect_with(&options).await?.close().await?;
+        let unlimited = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options.clone())
+            .await?;
+        migrations.run_on_postgres(&unlimited, schema).await?;
+        unlimited.close().await;
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)

@@ -341,7 +341,7 @@ async fn a_transaction_can_move_between_threads() {
     fn must_be_send<T: Send>(future: T) -> T {
         future
     }
-    let test = TestDatabase::sqlite(&MIGRATIONS).await;
+    let test = must_be_send(TestDatabase::sqlite(&MIGRATIONS)).await;
     let request = request(Environment::system().new_uuid(), "a");
     must_be_send(increment_once(&test.database, &request))
         .await
