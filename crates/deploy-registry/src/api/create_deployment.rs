@@ -185,7 +185,7 @@ fn decode_mode(fields: &mut Fields, mode: i32) -> Option<DagDeployMode> {
 
 fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), String> {
     if labels.len() > MOST_LABELS {
-        return Err(format!("must be at most {MOST_LABELS}"));
+        return Err(format!("must have at most {MOST_LABELS} entries"));
     }
     for (key, value) in labels {
         if !is_label_key(key) {
@@ -208,7 +208,7 @@ fn is_label_key(key: &str) -> bool {
 
 fn check_settings(settings: &BTreeMap<String, String>) -> Result<(), String> {
     if settings.len() > MOST_SETTINGS {
-        return Err(format!("must be at most {MOST_SETTINGS}"));
+        return Err(format!("must have at most {MOST_SETTINGS} entries"));
     }
     let bytes = settings
         .iter()

@@ -165,7 +165,10 @@ fn dbt(
     const FIELD: &str = "deploy.revision.dbt_bundles";
 
     if bundles.len() > MOST_DBT_BUNDLES {
-        fields.violation(FIELD, &format!("must be at most {MOST_DBT_BUNDLES}"));
+        fields.violation(
+            FIELD,
+            &format!("must have at most {MOST_DBT_BUNDLES} entries"),
+        );
         return None;
     }
     let mut dbt = BTreeMap::new();

@@ -254,7 +254,7 @@ fn too_large(what: &str, limit: i64) -> Problem {
 
 fn mismatch(announced: String, received: String) -> Problem {
     let message = format!(
-        "{announced} were announced and {received} came: read the bundle again, then upload it again"
+        "the header announces {announced}, and {received} came: read the bundle again, then upload it again"
     );
     Problem::new(
         Code::InvalidArgument,
