@@ -1,6 +1,8 @@
 //! No call reaches a handler without an identity, except to the few methods that are public.
 
-use std::future::{Ready, ready};
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -85,7 +87,7 @@ where
 {
     type Response = Response<ResBody>;
     type Error = S::Error;
-    type Future = Either<S::Future, Ready<Result<Response<ResBody>, S::Error>>>;
+    type Future = Either<S::Future, Refused<Result<Response<ResBody>, S::Error>>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -96,12 +98,32 @@ where
             Ok(()) => {}
             Err(_) if self.layer.is_public(request.uri().path()) => {}
             Err(refusal) => {
-                refusal.log(request.uri().path());
-                let status = Status::from(Problem::unauthenticated());
-                return Either::Right(ready(Ok(status.into_http())));
+                return Either::Right(Refused {
+                    refusal,
+                    path: request.uri().path().to_owned(),
+                    answer: PhantomData,
+                });
             }
         }
         Either::Left(self.inner.call(request))
+    }
+}
+
+/// The answer to a call that was not let through. It is logged when it is polled, because the span of
+/// the call, with the trace id, is around that only.
+#[derive(Debug)]
+pub struct Refused<T> {
+    refusal: Refusal,
+    path: String,
+    answer: PhantomData<fn() -> T>,
+}
+
+impl<B: Default, E> Future for Refused<Result<Response<B>, E>> {
+    type Output = Result<Response<B>, E>;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        self.refusal.log(&self.path);
+        Poll::Ready(Ok(Status::from(Problem::unauthenticated()).into_http()))
     }
 }
 
