@@ -4,6 +4,7 @@
 //! ([W3C Trace Context](https://www.w3.org/TR/trace-context/)), or a new one. It goes along with
 //! every call that is made on its behalf, and stands in every line of the log.
 
+use std::io::IsTerminal;
 use std::str::FromStr;
 
 use http::Request;
@@ -51,9 +52,17 @@ pub fn init(filter: &str, format: LogFormat) -> Result<(), TelemetryError> {
     let registry = tracing_subscriber::registry()
         .with(filter)
         .with(tracing_opentelemetry::layer().with_tracer(tracer));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let mut lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    if !std::io::stderr().is_terminal() {
+        // A file has no colours.
+        lines = lines.with_ansi(false);
+    }
     match format {
-        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
+        LogFormat::Json => {
+            // The span of the call says all; a list of spans would repeat it in every line.
+            let lines = lines.json().flatten_event(true).with_span_list(false);
+            registry.with(lines).try_init()
+        }
         LogFormat::Text => registry.with(lines).try_init(),
     }
     .map_err(|_| TelemetryError::Twice)
