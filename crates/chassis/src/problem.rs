@@ -336,14 +336,26 @@ pub fn comma_separated<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> S
 
 /// An error and all its sources in one line.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
+    let mut text = own_text(error);
     let mut source = error.source();
     while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
+        let cause = own_text(error);
+        // Some drivers end their own text with that of their cause.
+        if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
         source = error.source();
     }
     text
+}
+
+/// A status shows its causes inside its own text, in the form for debuggers.
+fn own_text(error: &(dyn Error + 'static)) -> String {
+    match error.downcast_ref::<Status>() {
+        Some(status) => format!("{}: {}", status.code(), status.message()),
+        None => error.to_string(),
+    }
 }
 
 fn reason_name(reason: ErrorReason) -> &'static str {
@@ -357,6 +369,23 @@ mod tests {
 
     fn alice() -> Principal {
         Principal::user("alice").unwrap()
+    }
+
+    #[test]
+    fn a_chain_tells_every_cause_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot open the database")]
+        struct Outer(#[source] Repeating);
+        #[derive(Debug, thiserror::Error)]
+        #[error("the driver says: {0}")]
+        struct Repeating(#[source] std::io::Error);
+        let refused = std::io::Error::other("refused");
+        assert_eq!(
+            chain(&Outer(Repeating(refused))),
+            "cannot open the database: the driver says: refused"
+        );
+        let status = Status::from_error(Box::new(std::io::Error::other("gone")));
+        assert!(!chain(&status).contains("source"), "{}", chain(&status));
     }
 
     #[test]

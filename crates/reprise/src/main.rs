@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("reprise: {error:#}");
+            eprintln!("reprise: {}", chassis::problem::chain(error.as_ref()));
             ExitCode::FAILURE
         }
     }
