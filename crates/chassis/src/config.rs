@@ -146,7 +146,7 @@ pub struct TlsArgs {
     )]
     pub tls_key: Option<PathBuf>,
 
-    /// Authorities (PEM) to trust when calling other services over https
+    /// Authorities (PEM) to trust when calling other services over https, which needs them
     #[arg(long, env = "REPRISE_TLS_CA", value_name = "FILE")]
     pub tls_ca: Option<PathBuf>,
 
@@ -192,6 +192,9 @@ pub enum ConfigError {
     /// The address of another service cannot be read.
     #[error("`{0}` is no address of a service: it looks like http://127.0.0.1:50051")]
     Address(String),
+    /// TLS with a service whose certificate nobody vouches for.
+    #[error("to call {0}, name the authorities to trust with --tls-ca")]
+    NoAuthorities(String),
     /// The TLS settings do not work.
     #[error("cannot set up TLS")]
     Tls(#[source] tonic::transport::Error),
@@ -227,10 +230,13 @@ impl TlsArgs {
                 }
             }
             (Some("https"), Some(_)) => {
-                let mut tls = ClientTlsConfig::new();
-                if let Some(authorities) = &self.tls_ca {
-                    tls = tls.ca_certificate(Certificate::from_pem(read(authorities)?));
-                }
+                // Nobody is trusted by default, so that without it no call could succeed.
+                let authorities = self
+                    .tls_ca
+                    .as_ref()
+                    .ok_or_else(|| ConfigError::NoAuthorities(address.to_owned()))?;
+                let authorities = Certificate::from_pem(read(authorities)?);
+                let mut tls = ClientTlsConfig::new().ca_certificate(authorities);
                 if let Some(identity) = self.identity()? {
                     tls = tls.identity(identity);
                 }
@@ -282,6 +288,10 @@ mod tests {
         assert!(tls.endpoint("http://127.0.0.1:50051").is_ok());
         assert!(tls.endpoint("http://[::1]:50051").is_ok());
         assert!(tls.endpoint("http://authorization:50051").is_err());
+        assert!(matches!(
+            tls.endpoint("https://authorization:50051"),
+            Err(ConfigError::NoAuthorities(_))
+        ));
 
         let insecure = TlsArgs {
             insecure_plaintext: true,
