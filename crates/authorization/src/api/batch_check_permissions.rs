@@ -48,7 +48,7 @@ pub(super) async fn handle(
         (1..=MOST_QUESTIONS)
             .contains(&number)
             .then_some(())
-            .ok_or("must be 1 to 1,000")
+            .ok_or("must have 1 to 1,000 entries")
     });
     let freshness = Freshness::read(&mut fields, consistency);
     let (Some(questions), Some(freshness)) = (questions, freshness) else {

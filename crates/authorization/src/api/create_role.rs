@@ -145,7 +145,7 @@ fn decode_permissions(
     parent: &ResourceName,
 ) -> Option<PermissionSet> {
     if !(1..=MOST_PERMISSIONS).contains(&texts.len()) {
-        fields.violation("role.permissions", "must be 1 to 128");
+        fields.violation("role.permissions", "must have 1 to 128 entries");
         return None;
     }
     let level = parent.level();
@@ -165,7 +165,7 @@ fn decode_permissions(
                             "{permission} has no meaning in a role of a {level}"
                         ))
                     } else if permissions.contains(*permission) {
-                        Err(format!("{permission} stands there already"))
+                        Err(format!("{permission} is there already"))
                     } else {
                         Ok(())
                     }

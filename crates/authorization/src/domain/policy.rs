@@ -49,7 +49,11 @@ pub(crate) enum Unbindable {
         role: RoleName,
     },
     /// What the role holds means nothing on so narrow a resource.
-    #[error("{role} holds permissions that mean nothing on a {level}: {permissions}")]
+    #[error(
+        "{role} holds permissions that mean nothing on a {level}, such as {}: bind it higher \
+         up, or give a narrower role",
+        permissions.iter().next().map(|permission| permission.to_string()).unwrap_or_default()
+    )]
     TooWide {
         /// The role.
         role: RoleName,

@@ -24,7 +24,7 @@ pub(crate) enum Error {
     NoSuchBinding(RoleBindingName),
     /// Nobody could administer the system any more.
     #[error("this is the last binding of SYSTEM_ADMIN on the system")]
-    LastAdministrator,
+    LastAdministrator(RoleBindingName),
 }
 
 impl StoreError for Error {
@@ -35,7 +35,7 @@ impl StoreError for Error {
             | Self::PolicyMoved
             | Self::RoleExists(_)
             | Self::NoSuchBinding(_)
-            | Self::LastAdministrator => None,
+            | Self::LastAdministrator(_) => None,
         }
     }
 }

@@ -163,7 +163,7 @@ impl Store {
             let was_administrator =
                 name.parent() == ResourceName::System && role == administrator().to_string();
             if was_administrator && administrators(transaction).await? == 0 {
-                return Err(Error::LastAdministrator);
+                return Err(Error::LastAdministrator(name.clone()));
             }
             requests::remember(transaction, request, name, now).await?;
             Ok(Changed {

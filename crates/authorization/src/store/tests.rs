@@ -419,7 +419,7 @@ async fn the_last_administrator_stays(db: TestDatabase) {
     let store = empty(&db).await;
     let admin = binding(1, "user:admin", "roles/SYSTEM_ADMIN", "system").name;
     let last = store.delete_role_binding(FIRST, &admin, None, now()).await;
-    assert!(matches!(last, Err(Error::LastAdministrator)));
+    assert!(matches!(last, Err(Error::LastAdministrator(_))));
     assert_eq!(revision(&store).await, FIRST);
 
     // Neither another role on the system nor a name with another resource helps.
@@ -431,7 +431,7 @@ async fn the_last_administrator_stays(db: TestDatabase) {
     let last = store
         .delete_role_binding(PolicyRevision(2), &admin, None, now())
         .await;
-    assert!(matches!(last, Err(Error::LastAdministrator)));
+    assert!(matches!(last, Err(Error::LastAdministrator(_))));
     let elsewhere = binding(1, "user:admin", "roles/SYSTEM_ADMIN", "workspaces/w").name;
     let wrong = store
         .delete_role_binding(PolicyRevision(2), &elsewhere, None, now())
@@ -450,7 +450,7 @@ async fn the_last_administrator_stays(db: TestDatabase) {
     let last = store
         .delete_role_binding(PolicyRevision(4), &group.name, None, now())
         .await;
-    assert!(matches!(last, Err(Error::LastAdministrator)));
+    assert!(matches!(last, Err(Error::LastAdministrator(_))));
     store
         .delete_role_binding(PolicyRevision(4), &viewer.name, None, now())
         .await

@@ -515,7 +515,10 @@ async fn the_last_administrator_cannot_be_deleted(db: TestDatabase) {
         .service
         .delete_role_binding(house.as_user("admin", delete))
         .await;
-    assert_eq!(reason(&last.unwrap_err()), ErrorReason::LastAdministrator);
+    let last = last.unwrap_err();
+    assert_eq!(reason(&last), ErrorReason::LastAdministrator);
+    let info = last.get_details_error_info().unwrap();
+    assert_eq!(info.metadata["role_binding"], listed[0].name);
 }
 
 chassis::on_both_databases!(
