@@ -44,14 +44,14 @@ pub struct Reach {
 pub enum ScopeBlocker {
     /// Scope `DAGS`, and the DAGs are not shipped apart from the image.
     #[error(
-        "the DAGs of this Deployment are not shipped apart from its image: \
-         scope DAGS needs mode DAG_ONLY or a dbt bundle, use scope ALL or IMAGE"
+        "the DAGs of this Deployment are inside its image, or in git, and there are no dbt \
+         bundles: scope DAGS has nothing to bring back; use scope ALL or IMAGE"
     )]
     DagsNotSeparate,
     /// A side whose DAGs lie on a volume.
     #[error(
-        "a Deployment with DAG deploy mode NFS cannot be rolled back, nor to a deploy made with \
-         it: make a new deploy"
+        "a Deployment whose DAG deploy mode is NFS cannot be rolled back, and none can be rolled \
+         back to a deploy made in that mode: make a new deploy"
     )]
     DagDeployModeUnsupported,
     /// A part of a deploy that was made with another mode.

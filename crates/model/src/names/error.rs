@@ -59,8 +59,8 @@ pub enum NameError {
     ImageTag,
     /// The kind of a principal.
     #[error(
-        "a principal is user:, group:, service-account: with the name of a service account, \
-         or service: with the name of a service"
+        "a principal is such as user:alice@example.com, group:data-eng, \
+         service-account:workspaces/ops/serviceAccounts/ci or service:deploy-registry"
     )]
     PrincipalKind,
     /// The id of a user or a group.
