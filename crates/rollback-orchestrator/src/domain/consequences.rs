@@ -26,7 +26,7 @@ pub(super) struct Versions {
 /// All warnings of the rollback, the gravest kinds first.
 ///
 /// Where nothing can be composed, or nothing runs now, there is nothing to warn of: the blockers
-/// speak.
+/// speak. Without versions that the rules know, nothing is said of versions.
 pub(super) fn warnings(
     facts: &Facts,
     versions: Option<&Versions>,
@@ -82,15 +82,16 @@ fn metadata_loss(versions @ Versions { now, then }: &Versions) -> Option<Warning
         Reverted::Certain(heads) => (Certainty::Certain, heads),
         Reverted::Possible(heads) => (Certainty::Possible, heads),
     };
-    let (severity, happens) = match certainty {
-        Certainty::Certain => (Severity::Critical, "is migrated down and loses data"),
+    let (severity, happens, are) = match certainty {
+        Certainty::Certain => (Severity::Critical, "is migrated down and loses data", "are"),
         Certainty::Possible => (
             Severity::Warning,
-            "may be migrated down and lose data: the exact Airflow versions are not known",
+            "may be migrated down and lose data, since the exact Airflow versions are not known",
+            "may be",
         ),
     };
     let mut text = format!(
-        "the metadata database {happens}; migrations that are reverted: {}; take a backup first",
+        "the metadata database {happens}; migrations that {are} reverted: {}; take a backup first",
         listed(&heads)
     );
     if is_3_to_2(versions) {

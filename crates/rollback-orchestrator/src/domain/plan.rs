@@ -70,7 +70,13 @@ impl Plan {
         let (versions, version_blocker) = versions(&facts, catalog);
         let blockers = blockers(&facts, versions.as_ref(), version_blocker);
         let drift = consequences::drift(&facts.target.settings, &facts.deployment.settings);
-        let warnings = consequences::warnings(&facts, versions.as_ref(), &drift, catalog);
+        // Whether a version of an unknown series is older is anybody's guess.
+        let known = |_: &&Versions| {
+            let mut codes = blockers.iter().map(|blocker| blocker.code);
+            !codes.any(|code| code == BlockerCode::RuntimeUnknownVersion)
+        };
+        let versions = versions.as_ref().filter(known);
+        let warnings = consequences::warnings(&facts, versions, &drift, catalog);
         let unchanged = unchanged::unchanged(&facts);
 
         let Facts {

@@ -179,6 +179,20 @@ fn closed_ways_between_versions_are_blockers() {
 }
 
 #[test]
+fn nothing_is_said_of_a_version_that_the_rules_do_not_know() {
+    let plan = plan(between(revision_on("3.1-9"), revision_on("99.0.0")));
+    for code in [
+        WarningCode::RuntimeDowngrade,
+        WarningCode::MetadataLoss,
+        WarningCode::MajorVersionChange,
+        WarningCode::DagsMayNotFit,
+    ] {
+        let told = plan.warnings.iter().any(|warning| warning.code == code);
+        assert!(!told, "{code:?}");
+    }
+}
+
+#[test]
 fn a_revision_without_any_version_is_blocked_and_not_guessed() {
     let unknown = Revision {
         runtime: None,
