@@ -16,11 +16,23 @@ use crate::commands::{admin_token, init, up};
 #[command(name = "reprise", version, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     /// What to log, such as `info` or `info,deploy_registry=debug` [default: `info` for services]
-    #[arg(long, global = true, env = "REPRISE_LOG", value_name = "FILTER")]
+    #[arg(
+        long,
+        global = true,
+        env = "REPRISE_LOG",
+        value_name = "FILTER",
+        help_heading = "Logging, to standard error"
+    )]
     pub log: Option<String>,
 
     /// How log lines look [default: text on a terminal, JSON elsewhere]
-    #[arg(long, global = true, env = "REPRISE_LOG_FORMAT", value_name = "FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        env = "REPRISE_LOG_FORMAT",
+        value_name = "FORMAT",
+        help_heading = "Logging, to standard error"
+    )]
     pub log_format: Option<LogFormat>,
 
     #[command(subcommand)]
@@ -32,11 +44,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Show the main job from end to end, on real services in a temporary folder
     Demo,
-    /// Run the three services in this process, over SQLite, until SIGTERM or ctrl-c
     Up(up::Args),
-    /// Make the keys and the trust file that separate services need
     Init(init::Args),
-    /// Print a token for an operator, made with the local keys
     AdminToken(admin_token::Args),
     /// Run the authorization service: who may do what
     Authorization(authorization::Args),
@@ -53,8 +62,9 @@ impl Command {
             // Its refusals are on purpose.
             Self::Demo => "error",
             Self::Init(_) | Self::AdminToken(_) => "warn",
+            // PostgreSQL's notices are of schemas and tables that are there already.
             Self::Up(_) | Self::Authorization(_) | Self::Registry(_) | Self::Orchestrator(_) => {
-                "info"
+                "info,sqlx::postgres::notice=warn"
             }
         }
     }

@@ -11,17 +11,18 @@ use model::names::Principal;
 
 use crate::tokens;
 
-/// Print a token for an operator, made with the local keys.
+/// Print a token for an operator, made with the local keys
 ///
-/// Whoever can read the local issuer's key can be anybody: keep it as you keep a root password. An
-/// empty database knows `user:admin` as its administrator.
+/// The token is good for 24 hours. Whoever can read the local issuer's key can be anybody: keep it
+/// as you keep a root password. An empty database knows `user:admin` as its administrator; everybody
+/// else holds nothing until a role is bound to them.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Folder with the keys: that of `reprise init`, or the data folder of `reprise up`
     #[arg(long, env = "REPRISE_KEYS", value_name = "FOLDER")]
     pub keys: PathBuf,
 
-    /// Whose token
+    /// Whose token, such as user:alice@example.com
     #[arg(long = "as", value_name = "USER", default_value = "user:admin")]
     pub principal: Principal,
 }

@@ -8,7 +8,7 @@ use anyhow::Result;
 use chassis::environment::Environment;
 use chassis::identity::Keyring;
 
-/// Make the keys and the trust file that separate services need.
+/// Make the keys and the trust file that separate services need
 ///
 /// Writes an Ed25519 key for each service, one for the local issuer of operators' tokens, one that
 /// signs permits and tokens of service accounts, and the trust file that names their public halves.
