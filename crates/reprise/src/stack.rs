@@ -169,8 +169,14 @@ impl Stack {
         &self.environment
     }
 
-    /// Waits until every service says that it serves. If one stops instead, the others are stopped,
-    /// and what it says of its failure is the error.
+    /// Stops the services, and waits until they have stopped.
+    pub(crate) async fn stop(mut self) {
+        self.stop.send_replace(true);
+        while self.services.join_next().await.is_some() {}
+    }
+
+    /// Waits until every service says that it serves. If one stops instead, what it says of its
+    /// failure is the error.
     pub(crate) async fn ready(&mut self) -> Result<()> {
         let Addresses {
             authorization,
@@ -192,7 +198,6 @@ impl Stack {
                 Ok(())
             }
             Some(ended) = self.services.join_next() => {
-                self.stop.send_replace(true);
                 flatten(ended).and_then(|()| bail!("a service stopped at once"))
             }
         }

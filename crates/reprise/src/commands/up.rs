@@ -11,7 +11,7 @@ use chassis::environment::Environment;
 use crate::stack::{Addresses, Listeners, Stack};
 use crate::{stop, tokens};
 
-/// Run the three services in this process, over SQLite, until SIGTERM or ctrl-c.
+/// Run the three services in this process, over SQLite, until SIGTERM or ctrl-c
 ///
 /// The first start makes the data folder, with keys and databases in it. Every start writes an
 /// administrator's token of 24 hours into it.
@@ -60,13 +60,26 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         Environment::system(),
         stop::signalled()?,
     )?;
+    match begin(&mut stack, &data_dir).await {
+        Ok(welcome) => {
+            println!("{welcome}");
+            stack.join().await
+        }
+        Err(error) => {
+            stack.stop().await;
+            Err(error)
+        }
+    }
+}
+
+/// Waits for the services, and writes the administrator's token.
+async fn begin(stack: &mut Stack, data_dir: &Path) -> Result<String> {
     stack.ready().await?;
     let token = tokens::for_person(stack.keyring(), "admin", stack.environment())?;
     let token_file = data_dir.join("admin.token");
     tokens::write(&token_file, &token)
         .with_context(|| format!("cannot write {}", token_file.display()))?;
-    println!("{}", welcome(&data_dir, &token_file, &stack.addresses()));
-    stack.join().await
+    Ok(welcome(data_dir, &token_file, &stack.addresses()))
 }
 
 fn default_data_dir() -> Result<PathBuf> {
