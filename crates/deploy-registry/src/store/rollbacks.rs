@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::fmt;
 
 use chassis::database::Connection;
 use chassis::{args, transaction};
@@ -44,13 +45,30 @@ impl RollbackFacts {
 }
 
 /// What a permit allows, beyond what can be compared with the request.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct PermitBounds {
     pub(crate) deployment_uid: DeploymentUid,
     pub(crate) revision_digest: String,
     pub(crate) permissions: PermissionSet,
     /// The permit itself, kept as evidence.
     pub(crate) jws: String,
+}
+
+/// The permit itself is shown to nobody: until it is taken, whoever has it could bring it.
+impl fmt::Debug for PermitBounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            deployment_uid,
+            revision_digest,
+            permissions,
+            jws: _,
+        } = self;
+        f.debug_struct("PermitBounds")
+            .field("deployment_uid", deployment_uid)
+            .field("revision_digest", revision_digest)
+            .field("permissions", permissions)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A rollback whose deploy is to be written.
@@ -363,4 +381,22 @@ async fn advance(
         deploy: deploy.clone(),
         history,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_permit_allows_does_not_show_the_permit() {
+        let bounds = PermitBounds {
+            deployment_uid: DeploymentUid::new(Uuid::from_u128(1)),
+            revision_digest: "ab".repeat(32),
+            permissions: PermissionSet::EMPTY,
+            jws: "e30.e30.signature".to_owned(),
+        };
+        let text = format!("{bounds:?}");
+        assert!(text.contains(&bounds.revision_digest), "{text}");
+        assert!(!text.contains("signature"), "{text}");
+    }
 }

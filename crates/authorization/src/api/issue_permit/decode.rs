@@ -1,5 +1,7 @@
 //! Reading the request of IssuePermit.
 
+use std::fmt;
+
 use chassis::convert;
 use chassis::fields::Fields;
 use chassis::problem::Problem;
@@ -22,12 +24,27 @@ pub(super) struct Wanted {
 }
 
 /// On whose word the permit is asked for.
-#[derive(Debug)]
 pub(super) enum Authority {
     /// The person's own.
     Person { subject_token: String, bound: Bound },
     /// That of the grant that the first permit has left.
     Grant,
+}
+
+/// The token is shown to nobody.
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Person {
+                subject_token: _,
+                bound,
+            } => f
+                .debug_struct("Person")
+                .field("bound", bound)
+                .finish_non_exhaustive(),
+            Self::Grant => f.write_str("Grant"),
+        }
+    }
 }
 
 pub(super) fn decode(request: IssuePermitRequest) -> Result<Wanted, Problem> {
@@ -206,4 +223,28 @@ fn refuse_bound(fields: &mut Fields, request: &IssuePermitRequest) -> bool {
         none = false;
     }
     none
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_does_not_show_the_token_that_it_brings() {
+        let deployment = "workspaces/w/deployments/d";
+        let wanted = decode(IssuePermitRequest {
+            rollback: format!("{deployment}/rollbacks/11111111-1111-4111-8111-111111111111"),
+            authority: Some(pb::Authority::SubjectToken("e30.e30.signature".to_owned())),
+            deployment_uid: "22222222-2222-4222-8222-222222222222".to_owned(),
+            target_deploy: format!("{deployment}/deploys/3"),
+            expected_latest_deploy: format!("{deployment}/deploys/5"),
+            scope: proto::common::v1::RollbackScope::Image.into(),
+            permissions: vec!["deployment.images.push".to_owned()],
+            revision_digest: "ab".repeat(32),
+            plan_digest: "cd".repeat(32),
+        });
+        let text = format!("{:?}", wanted.unwrap());
+        assert!(text.contains(&"cd".repeat(32)), "{text}");
+        assert!(!text.contains("signature"), "{text}");
+    }
 }
