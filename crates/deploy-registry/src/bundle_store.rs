@@ -21,6 +21,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
 use sha2::{Digest, Sha256};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::domain::{BundleSize, DeploymentUid};
 
@@ -29,6 +30,9 @@ use crate::domain::{BundleSize, DeploymentUid};
 const PIECES_AT_ONCE: usize = 2;
 /// The smallest piece that every object store takes.
 const PIECE: usize = 5 * 1024 * 1024;
+/// How many uploads one replica takes at once, each with some pieces in memory. A client can open as
+/// many as it likes.
+pub(crate) const MOST_UPLOADS: usize = 64;
 
 /// Where the bundles are kept: a folder, as a path or a `file://` URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +77,8 @@ impl fmt::Display for BundleStoreUrl {
 pub(crate) enum Error {
     #[error("cannot use the folder {}", path.display())]
     Folder { path: PathBuf, source: io::Error },
+    #[error("{MOST_UPLOADS} uploads are going on")]
+    Busy,
     #[error("the bundle store failed")]
     Store(#[from] object_store::Error),
 }
@@ -91,6 +97,7 @@ impl Error {
 #[derive(Debug, Clone)]
 pub(crate) struct BundleStore {
     objects: Arc<dyn ObjectStore>,
+    uploads: Arc<Semaphore>,
 }
 
 impl BundleStore {
@@ -104,6 +111,7 @@ impl BundleStore {
         let folder = LocalFileSystem::new_with_prefix(path)?.with_fsync(true);
         Ok(Self {
             objects: Arc::new(folder),
+            uploads: Arc::new(Semaphore::new(MOST_UPLOADS)),
         })
     }
 
@@ -121,12 +129,14 @@ impl BundleStore {
         }
     }
 
-    /// Begins to write a bundle.
+    /// Begins to write a bundle, unless too many are being written.
     pub(crate) async fn upload(
         &self,
         deployment: DeploymentUid,
         sha256: Sha256Digest,
     ) -> Result<BundleUpload, Error> {
+        let room = Arc::clone(&self.uploads).try_acquire_owned();
+        let room = room.map_err(|_| Error::Busy)?;
         let parts = self
             .objects
             .put_multipart(&location(deployment, sha256))
@@ -135,6 +145,7 @@ impl BundleStore {
             write: WriteMultipart::new_with_chunk_size(parts, PIECE),
             hash: Sha256::new(),
             received: 0,
+            _room: room,
         })
     }
 
@@ -159,6 +170,7 @@ pub(crate) struct BundleUpload {
     write: WriteMultipart,
     hash: Sha256,
     received: u64,
+    _room: OwnedSemaphorePermit,
 }
 
 impl BundleUpload {
@@ -225,6 +237,25 @@ mod tests {
         ] {
             assert!(text.parse::<BundleStoreUrl>().is_err(), "{text}");
         }
+    }
+
+    #[tokio::test]
+    async fn uploads_at_once_are_bounded_and_make_room_when_they_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = BundleStore::open(&BundleStoreUrl::folder(folder.path())).unwrap();
+        let deployment = DeploymentUid::new(uuid::Uuid::from_u128(1));
+        let begin = || store.upload(deployment, Sha256Digest::new([7; 32]));
+
+        let mut uploads = Vec::new();
+        for _ in 0..MOST_UPLOADS {
+            uploads.push(begin().await.unwrap());
+        }
+        assert!(matches!(begin().await, Err(Error::Busy)));
+        uploads.pop().unwrap().abort().await;
+        drop(uploads.pop());
+        uploads.push(begin().await.unwrap());
+        uploads.push(begin().await.unwrap());
+        assert!(matches!(begin().await, Err(Error::Busy)));
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! What an error of the store means for the caller.
 
+use std::time::Duration;
+
 use chassis::problem::{Problem, comma_separated};
 use model::{DagBundleName, DeployNumber, DeploymentName, RollbackId, RollbackName, Sha256Digest};
 use proto::common::v1::ErrorReason;
 use tonic::Code;
 
 use super::encode;
-use crate::bundle_store;
+use crate::bundle_store::{self, MOST_UPLOADS};
 use crate::domain::{Blocker, Obstacle, Refusal};
 use crate::store::Error;
 
@@ -103,10 +105,25 @@ pub(super) fn bundle_unknown(name: &DagBundleName) -> Problem {
     Problem::not_found("dagBundle", name)
 }
 
-/// The bundle store failed.
+/// The bundle store failed, or takes no more for the moment.
 pub(super) fn bundle_store(error: bundle_store::Error) -> Problem {
-    Problem::unavailable("the bundle store", error)
+    match error {
+        bundle_store::Error::Busy => Problem::new(
+            Code::ResourceExhausted,
+            ErrorReason::LimitExceeded,
+            format!("{MOST_UPLOADS} uploads are taken at once, and go on already: try again later"),
+        )
+        .with("limit", MOST_UPLOADS)
+        .retry_after(UPLOAD_AGAIN)
+        .caused_by(error),
+        bundle_store::Error::Folder { path: _, source: _ } | bundle_store::Error::Store(_) => {
+            Problem::unavailable("the bundle store", error)
+        }
+    }
 }
+
+/// How long to wait before an upload is tried again that there was no room for.
+const UPLOAD_AGAIN: Duration = Duration::from_secs(5);
 
 /// Another deploy landed in between.
 pub(super) fn latest_changed(
