@@ -155,7 +155,8 @@ impl Refusal {
 
 /// What a stranger sends must not fill the log, nor look like a line of it.
 fn shortened(text: &str) -> String {
-    text.escape_debug().take(300).collect()
+    let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    text.chars().map(printable).take(300).collect()
 }
 
 /// The token of the only `authorization` header. With two, it would depend on the reader who calls.
