@@ -16,6 +16,9 @@ use crate::clients::registry::{self, Write};
 use crate::domain::rollback::{StepKind, StoredError};
 use crate::store::{Attempt, Error, Job};
 
+/// How often the registry is asked in a row to close a rollback.
+const CLOSES_IN_A_ROW: u32 = 20;
+
 /// Carries one rollback out.
 pub(super) struct Driver {
     inner: Arc<Inner>,
@@ -171,6 +174,9 @@ impl Driver {
 
     /// Finds out from the registry whether there is a deploy after all, and makes sure that otherwise
     /// there never will be. Nothing else may end a rollback that was given up.
+    ///
+    /// A registry that does not say so for long is left alone until the lease expires, so that a
+    /// rollback that cannot be closed does not keep others from being taken up.
     async fn close(&mut self, error: StoredError) -> Result<(), Error> {
         let mut failures = 0;
         loop {
@@ -187,6 +193,9 @@ impl Driver {
                 .renew_lease(self.job.fence, lease, true, now)
                 .await?;
             failures += 1;
+            if failures == CLOSES_IN_A_ROW {
+                return Ok(());
+            }
             if !self.pause(failures).await {
                 return self.inner.store.release(self.job.fence).await;
             }

@@ -27,6 +27,7 @@ on_both_databases!(crate::store::MIGRATIONS;
     past_its_deadline_a_rollback_is_closed_and_fails,
     a_registry_that_never_answers_is_given_up_at_the_deadline,
     what_cannot_be_closed_never_fails_and_asks_for_attention,
+    what_cannot_be_closed_is_left_for_others_and_taken_up_again,
     a_rollback_of_which_nothing_was_sent_fails_without_the_registry,
     a_driver_that_lost_its_fence_ends_silently,
     two_replicas_that_race_for_a_lease_drive_it_once,
@@ -303,7 +304,7 @@ async fn what_cannot_be_closed_never_fails_and_asks_for_attention(db: TestDataba
     let bench = bench(&db).await;
     bench.fake_registry.state().every_write = Some(Act::ObeyAndLoseTheAnswer);
     bench.fake_registry.state().every_close = Some(Act::Fail(Status::unavailable("down")));
-    let execution = bench.replica(patience());
+    let execution = bench.replica(hasty());
     let new = new_rollback(short());
     let name = new.name.clone();
     let submission = execution.submit(new, permit());
@@ -317,8 +318,32 @@ async fn what_cannot_be_closed_never_fails_and_asks_for_attention(db: TestDataba
 
     bench.fake_registry.state().every_close = None;
     driven(submission).await.await.unwrap();
+    // Where the first driver has left it by now.
+    let recovery = tokio::spawn(execution.clone().recover());
     let rollback = ended(&bench, &name).await;
     assert!(is_written(&rollback) && !rollback.needs_attention);
+    execution.stop();
+    recovery.await.unwrap();
+}
+
+async fn what_cannot_be_closed_is_left_for_others_and_taken_up_again(db: TestDatabase) {
+    let bench = bench(&db).await;
+    let changed = refusal(Code::Aborted, ErrorReason::LatestDeployChanged);
+    bench.fake_registry.state().every_write = Some(Act::Fail(changed));
+    bench.fake_registry.state().every_close = Some(Act::Fail(Status::unavailable("down")));
+    let execution = bench.replica(hasty());
+    let new = new_rollback(long());
+    let name = new.name.clone();
+    driven(execution.submit(new, permit())).await.await.unwrap();
+    let left = bench.store.rollback(&name).await.unwrap().unwrap();
+    assert!(left.state == State::Running && left.needs_attention);
+
+    bench.fake_registry.state().every_close = None;
+    let recovery = tokio::spawn(execution.clone().recover());
+    let rollback = ended(&bench, &name).await;
+    assert_eq!(reason(&rollback), ErrorReason::LatestDeployChanged);
+    execution.stop();
+    recovery.await.unwrap();
 }
 
 async fn a_rollback_of_which_nothing_was_sent_fails_without_the_registry(db: TestDatabase) {
