@@ -811,8 +811,9 @@ pub mod authorization_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// CreateServiceAccountToken makes a token for a service account, which comes into being with its
-        /// first token and holds nothing until a role is bound to it. The token is shown once: a retry
-        /// with the same `request_id` returns only what is known of it.
+        /// first token and holds nothing until a role is bound to it: until then all it asks for is
+        /// RESOURCE_NOT_FOUND. The token is shown once: a retry with the same `request_id` returns only what
+        /// is known of it.
         ///
         /// Needs `workspace.serviceAccounts.create` or `deployment.serviceAccounts.create` on the
         /// account's parent, by its level, and everything that the account holds. Safe to retry with a
@@ -993,8 +994,9 @@ pub mod authorization_service_server {
             tonic::Status,
         >;
         /// CreateServiceAccountToken makes a token for a service account, which comes into being with its
-        /// first token and holds nothing until a role is bound to it. The token is shown once: a retry
-        /// with the same `request_id` returns only what is known of it.
+        /// first token and holds nothing until a role is bound to it: until then all it asks for is
+        /// RESOURCE_NOT_FOUND. The token is shown once: a retry with the same `request_id` returns only what
+        /// is known of it.
         ///
         /// Needs `workspace.serviceAccounts.create` or `deployment.serviceAccounts.create` on the
         /// account's parent, by its level, and everything that the account holds. Safe to retry with a
