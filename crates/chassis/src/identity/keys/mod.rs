@@ -27,7 +27,7 @@ pub enum KeyError {
     Pem(#[source] pkcs8::Error),
     /// The file holds no private Ed25519 key.
     #[error(
-        "{} holds no Ed25519 private key in PKCS#8 PEM form (`openssl genpkey -algorithm ed25519` makes one)",
+        "{} holds no Ed25519 private key in PKCS#8 PEM form: put the key back, or move the file away and run `reprise init`, which makes another",
         path.display()
     )]
     PemFile {

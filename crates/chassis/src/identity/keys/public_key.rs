@@ -139,11 +139,7 @@ impl TryFrom<Jwk> for PublicKey {
 
 impl From<PublicKey> for Jwk {
     fn from(key: PublicKey) -> Self {
-        let PublicKey {
-            kid,
-            x,
-            key: _,
-        } = key;
+        let PublicKey { kid, x, key: _ } = key;
         Self {
             kty: KTY.to_owned(),
             crv: CRV.to_owned(),
