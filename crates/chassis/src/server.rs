@@ -1,6 +1,7 @@
 //! Serving gRPC: a listener that the caller owns, the layers that every call goes through, health,
 //! reflection, and a drain at the end.
 
+mod library_errors;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::Routes;
 use tonic::transport::ServerTlsConfig;
+use tower::util::MapResponseLayer;
 
 use crate::identity::{IdentityLayer, TokenVerifier};
 use crate::telemetry;
@@ -124,6 +126,7 @@ impl Server {
             .http2_max_header_list_size(LARGEST_HEADERS)
             .http2_keepalive_interval(Some(KEEP_ALIVE))
             .tcp_nodelay(true)
+            .layer(MapResponseLayer::new(library_errors::explained))
             .layer(IdentityLayer::new(verifier, public_methods))
             .add_routes(routes)
             .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async {

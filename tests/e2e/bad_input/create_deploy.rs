@@ -236,6 +236,6 @@ async fn what_is_too_large_for_a_message_is_refused(setup: Setup) {
         ..CreateDeployRequest::default()
     };
     let refusal = refused(orders.dana.registry().create_deploy(request).await);
-    assert_eq!(refusal.code, Code::OutOfRange, "{refusal}");
+    refusal.is(Code::ResourceExhausted, "LIMIT_EXCEEDED");
     assert_eq!(orders.history().await, []);
 }

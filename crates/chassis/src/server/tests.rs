@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::names::ServiceName;
+use proto::common::v1::ErrorReason;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -19,6 +20,7 @@ use super::{ServeError, Server, listen};
 use crate::config::TlsArgs;
 use crate::environment::Environment;
 use crate::identity::{Keyring, TokenVerifier};
+use crate::problem::reason_of;
 
 const NAME: &str = "reprise.registry.v1.DeployRegistryService";
 
@@ -184,4 +186,91 @@ async fn it_stops_when_it_is_told_to_and_not_before() {
     assert!(!running.served.is_finished());
     running.stop.send(()).unwrap();
     running.served.await.unwrap().unwrap();
+}
+
+/// A codec that sends bytes as they are.
+#[derive(Default)]
+struct Raw;
+
+impl tonic::codec::Codec for Raw {
+    type Encode = Vec<u8>;
+    type Decode = ();
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl tonic::codec::Encoder for Raw {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn encode(
+        &mut self,
+        item: Vec<u8>,
+        buffer: &mut tonic::codec::EncodeBuf<'_>,
+    ) -> Result<(), Status> {
+        bytes::BufMut::put_slice(buffer, &item);
+        Ok(())
+    }
+}
+
+impl tonic::codec::Decoder for Raw {
+    type Item = ();
+    type Error = Status;
+
+    fn decode(&mut self, _: &mut tonic::codec::DecodeBuf<'_>) -> Result<Option<()>, Status> {
+        Ok(Some(()))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_no_handler_sees_is_refused_with_a_reason_too() {
+    let plain = TlsArgs::default();
+    let running = start(&plain).await;
+    let url = format!("http://{}", running.address);
+    let channel = plain.endpoint(&url).unwrap().connect().await.unwrap();
+    let refusal = async |method: &'static str, bytes: Vec<u8>| {
+        let mut client = tonic::client::Grpc::new(channel.clone());
+        client.ready().await.unwrap();
+        let path = http::uri::PathAndQuery::from_static(method);
+        client
+            .unary(Request::new(bytes), path, Raw)
+            .await
+            .unwrap_err()
+    };
+    const CHECK: &str = "/grpc.health.v1.Health/Check";
+    for (method, bytes, code, reason) in [
+        (
+            CHECK,
+            vec![0xff; 9],
+            Code::InvalidArgument,
+            ErrorReason::InvalidFields,
+        ),
+        (
+            CHECK,
+            vec![0; 5 << 20],
+            Code::ResourceExhausted,
+            ErrorReason::LimitExceeded,
+        ),
+        (
+            "/grpc.health.v1.Health/Nothing",
+            vec![],
+            Code::Unimplemented,
+            ErrorReason::MethodUnknown,
+        ),
+    ] {
+        let status = refusal(method, bytes).await;
+        assert_eq!(
+            (status.code(), reason_of(&status)),
+            (code, Some(reason)),
+            "{status}"
+        );
+    }
 }

@@ -317,6 +317,12 @@ pub enum ErrorReason {
     /// FAILED_PRECONDITION { "reason": "LAST_ADMINISTRATOR", "metadata": { "role_binding": "…" } }
     /// ```
     LastAdministrator = 25,
+    /// The service has no such method, or does not take the encoding that the call came in.
+    ///
+    /// ```text
+    /// UNIMPLEMENTED { "reason": "METHOD_UNKNOWN" }
+    /// ```
+    MethodUnknown = 26,
 }
 impl ErrorReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -353,6 +359,7 @@ impl ErrorReason {
             Self::StreamStalled => "ERROR_REASON_STREAM_STALLED",
             Self::RollbackUnfinished => "ERROR_REASON_ROLLBACK_UNFINISHED",
             Self::LastAdministrator => "ERROR_REASON_LAST_ADMINISTRATOR",
+            Self::MethodUnknown => "ERROR_REASON_METHOD_UNKNOWN",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -390,6 +397,7 @@ impl ErrorReason {
             "ERROR_REASON_STREAM_STALLED" => Some(Self::StreamStalled),
             "ERROR_REASON_ROLLBACK_UNFINISHED" => Some(Self::RollbackUnfinished),
             "ERROR_REASON_LAST_ADMINISTRATOR" => Some(Self::LastAdministrator),
+            "ERROR_REASON_METHOD_UNKNOWN" => Some(Self::MethodUnknown),
             _ => None,
         }
     }
