@@ -529,7 +529,8 @@ async fn crash_matrix(
 async fn whatever_crashes_there_is_one_deploy_or_a_failure(db: TestDatabase) {
     let bench = bench(&db).await;
     let ends = crash_matrix(&bench, long(), |_| ()).await;
-    assert!(ends.len() > 5, "{}", ends.len());
+    // The fewer the more the database had answered before it was asked again, but never only one.
+    assert!(ends.len() > 1, "{}", ends.len());
     assert!(ends.iter().all(is_written));
 }
 
