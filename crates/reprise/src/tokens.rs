@@ -1,9 +1,5 @@
 //! Tokens that whoever holds the keys can make.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -35,19 +31,4 @@ pub(crate) fn for_person(
 pub(crate) fn of_orchestrator(keyring: &Keyring, environment: &Environment) -> Result<Arc<str>> {
     let tokens = keyring.service_tokens(ServiceName::RollbackOrchestrator, environment.clone())?;
     Ok(tokens.token(ServiceName::DeployRegistry)?)
-}
-
-/// Writes a token into a file that only its owner can read.
-pub(crate) fn write(path: &Path, token: &str) -> io::Result<()> {
-    // The mode counts only when the file is made: an old one could be anybody's to read.
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(token.as_bytes())
 }

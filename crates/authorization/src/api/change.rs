@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::backoff;
 use chassis::problem::Problem;
-use rand::RngExt;
 use tokio::sync::MutexGuard;
 
 use super::Authorization;
@@ -18,6 +18,7 @@ use crate::policy::Policy;
 use crate::store::{self, Changed};
 
 const MOST_ATTEMPTS: u32 = 16;
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
 /// The attempts at one change.
@@ -71,8 +72,7 @@ impl<'a> Attempts<'a> {
                 Ok(Some(changed))
             }
             Err(store::Error::PolicyMoved) if self.begun < MOST_ATTEMPTS => {
-                let pause = LONGEST_PAUSE.mul_f64(rand::rng().random_range(0.0..1.0));
-                tokio::time::sleep(pause).await;
+                tokio::time::sleep(backoff::pause(self.begun, FIRST_PAUSE, LONGEST_PAUSE)).await;
                 Ok(None)
             }
             Err(store::Error::PolicyMoved) => Err(policy_keeps_moving()),

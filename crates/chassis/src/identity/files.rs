@@ -167,7 +167,11 @@ pub(super) fn create_folder(path: &Path) -> Result<(), FileError> {
 
 /// Puts a file in place that only its owner can read: whole and durable, or not at all. Replaces
 /// what was there.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+///
+/// # Errors
+///
+/// If the operating system refuses; the error names the file.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let temporary = temporary_beside(path);
     let written = write_durably(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
     if let Err(source) = written {

@@ -42,7 +42,7 @@ mod verified;
 pub mod verifier;
 
 pub use caller::Caller;
-pub use files::FileError;
+pub use files::{FileError, write as write_private_file};
 pub use jws::JwsError;
 pub use keyring::{Keyring, KeyringError};
 pub use keys::{KeyError, KeySet, PublicKey, SigningKey};

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use chassis::environment::Environment;
+use chassis::identity::write_private_file;
 
 use crate::stack::{Addresses, Listeners, Stack};
 use crate::{stop, tokens};
@@ -77,8 +78,7 @@ async fn begin(stack: &mut Stack, data_dir: &Path) -> Result<String> {
     stack.ready().await?;
     let token = tokens::for_person(stack.keyring(), "admin", stack.environment())?;
     let token_file = data_dir.join("admin.token");
-    tokens::write(&token_file, &token)
-        .with_context(|| format!("cannot write {}", token_file.display()))?;
+    write_private_file(&token_file, token.as_bytes())?;
     Ok(welcome(data_dir, &token_file, &stack.addresses()))
 }
 
