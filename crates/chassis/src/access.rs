@@ -121,6 +121,8 @@ impl Access {
         let request = BatchCheckPermissionsRequest {
             questions: questions.collect(),
             subject_token: caller.token().to_owned(),
+            principal: String::new(),
+            groups: Vec::new(),
             consistency: Some(Consistency {
                 requirement: Some(requirement),
             }),

@@ -75,6 +75,7 @@ async fn a_request_that_is_repeated_is_done_once(setup: Setup) {
         role_id: "pusher".to_owned(),
         role: Some(role(&["deployment.dags.push"])),
         request_id: request_id.clone(),
+        reason: String::new(),
     };
     let first = done(admin.authorization().create_role(create.clone()).await);
     let again = done(admin.authorization().create_role(create.clone()).await);
@@ -91,6 +92,7 @@ async fn a_request_that_is_repeated_is_done_once(setup: Setup) {
     let delete = DeleteRoleBindingRequest {
         name: binding,
         request_id: request_id.clone(),
+        reason: String::new(),
     };
     for _ in 0..2 {
         done(

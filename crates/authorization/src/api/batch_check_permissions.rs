@@ -35,6 +35,8 @@ pub(super) async fn handle(
         questions,
         subject_token,
         consistency,
+        principal: _,
+        groups: _,
     } = request.into_inner();
     let Asked {
         subject,

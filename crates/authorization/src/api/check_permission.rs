@@ -23,6 +23,8 @@ pub(super) async fn handle(
         resource,
         subject_token,
         consistency,
+        principal: _,
+        groups: _,
     } = request.into_inner();
     let Asked {
         subject,

@@ -85,6 +85,7 @@ fn decode(
         role_id,
         role,
         request_id,
+        reason: _,
     } = request;
     let mut fields = Fields::new();
     let name = fields.ok("role_id", RoleName::custom(parent.clone(), role_id));
@@ -128,6 +129,11 @@ fn decode_contents(fields: &mut Fields, role: pb::Role, parent: &ResourceName) -
         created_by: _,
         create_time: _,
         etag: _,
+        update_time: _,
+        updated_by: _,
+        managed_by: _,
+        added_permissions: _,
+        removed_permissions: _,
     } = role;
     let display_name = fields.text("role.display_name", display_name, LONGEST_DISPLAY_NAME);
     let description = fields.text("role.description", description, LONGEST_DESCRIPTION);

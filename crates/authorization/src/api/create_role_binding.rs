@@ -112,6 +112,7 @@ fn decode(
         parent: _,
         role_binding,
         request_id,
+        reason: _,
     } = request;
     let mut fields = Fields::new();
     let contents = fields
@@ -123,6 +124,8 @@ fn decode(
                 role,
                 created_by: _,
                 create_time: _,
+                expire_time: _,
+                managed_by: _,
             } = binding;
             let principal = decode_principal(&mut fields, principal);
             let role = decode_role(&mut fields, role, index, parent);

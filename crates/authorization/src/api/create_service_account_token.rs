@@ -139,6 +139,10 @@ fn decode_contents(
         expire_time,
         created_by: _,
         create_time: _,
+        last_use_time: _,
+        revoke_time: _,
+        revoked_by: _,
+        revoke_reason: _,
     } = token;
     let description = fields.text(
         "service_account_token.description",

@@ -16,11 +16,13 @@ pub(super) fn decision(decision: &Decision) -> pb::Decision {
             allowed: true,
             granted_by: Some(grant(granted)),
             explanation: granted.to_string(),
+            missing: None,
         },
         Decision::Denied(denied) => pb::Decision {
             allowed: false,
             granted_by: None,
             explanation: denied.to_string(),
+            missing: None,
         },
     }
 }
@@ -35,11 +37,15 @@ fn grant(granted: &Granted) -> pb::Grant {
             principal: principal.to_string(),
             role: role.to_string(),
             role_binding: binding.to_string(),
+            resource: binding.parent().to_string(),
+            expire_time: None,
         },
         Granted::ByConfiguration { principal } => pb::Grant {
             principal: principal.to_string(),
             role: String::new(),
             role_binding: String::new(),
+            resource: String::new(),
+            expire_time: None,
         },
     }
 }
@@ -61,6 +67,11 @@ pub(super) fn role(role: &Role) -> pb::Role {
         created_by: created_by.to_string(),
         create_time: Some(timestamp(*create_time)),
         etag: etag(role),
+        update_time: None,
+        updated_by: String::new(),
+        managed_by: String::new(),
+        added_permissions: Vec::new(),
+        removed_permissions: Vec::new(),
     }
 }
 
@@ -108,6 +119,8 @@ pub(super) fn role_binding(binding: &RoleBinding) -> pb::RoleBinding {
         role: role.to_string(),
         created_by: created_by.to_string(),
         create_time: Some(timestamp(*create_time)),
+        expire_time: None,
+        managed_by: String::new(),
     }
 }
 
@@ -127,6 +140,10 @@ pub(super) fn service_account_token(token: &ServiceAccountToken) -> pb::ServiceA
         expire_time: Some(timestamp(*expire_time)),
         created_by: created_by.to_string(),
         create_time: Some(timestamp(*create_time)),
+        last_use_time: None,
+        revoke_time: None,
+        revoked_by: String::new(),
+        revoke_reason: String::new(),
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) async fn handle(
         parent,
         page_size,
         page_token,
+        include_descendants: _,
+        principal: _,
     } = request.into_inner();
     let mut fields = Fields::new();
     let Some(parent) = fields.parse::<ResourceName>("parent", &parent) else {

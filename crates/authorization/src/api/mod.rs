@@ -26,12 +26,19 @@ use chassis::identity::{SigningFolder, TokenVerifier};
 use chassis::problem::Problem;
 use proto::authorization::v1::authorization_service_server::AuthorizationService;
 use proto::authorization::v1::{
-    BatchCheckPermissionsRequest, BatchCheckPermissionsResponse, CheckPermissionRequest,
-    CheckPermissionResponse, CreateRoleBindingRequest, CreateRoleBindingResponse,
-    CreateRoleRequest, CreateRoleResponse, CreateServiceAccountTokenRequest,
-    CreateServiceAccountTokenResponse, DeleteRoleBindingRequest, DeleteRoleBindingResponse,
-    GetSigningKeysRequest, GetSigningKeysResponse, IssuePermitRequest, IssuePermitResponse,
-    ListRoleBindingsRequest, ListRoleBindingsResponse, WhoAmIRequest, WhoAmIResponse,
+    ApplyPolicyRequest, ApplyPolicyResponse, BatchCheckPermissionsRequest,
+    BatchCheckPermissionsResponse, CheckPermissionRequest, CheckPermissionResponse,
+    CreateRoleBindingRequest, CreateRoleBindingResponse, CreateRoleRequest, CreateRoleResponse,
+    CreateServiceAccountTokenRequest, CreateServiceAccountTokenResponse, DeleteRoleBindingRequest,
+    DeleteRoleBindingResponse, DeleteRoleRequest, DeleteRoleResponse, GetRoleBindingRequest,
+    GetRoleBindingResponse, GetRoleRequest, GetRoleResponse, GetSigningKeysRequest,
+    GetSigningKeysResponse, IssuePermitRequest, IssuePermitResponse,
+    ListEffectivePermissionsRequest, ListEffectivePermissionsResponse, ListPermissionsRequest,
+    ListPermissionsResponse, ListPolicyChangesRequest, ListPolicyChangesResponse,
+    ListRoleBindingsRequest, ListRoleBindingsResponse, ListRolesRequest, ListRolesResponse,
+    ListServiceAccountTokensRequest, ListServiceAccountTokensResponse,
+    RevokeServiceAccountTokenRequest, RevokeServiceAccountTokenResponse, UpdateRoleRequest,
+    UpdateRoleResponse, WhoAmIRequest, WhoAmIResponse,
 };
 use tonic::{Request, Response, Status};
 
@@ -124,6 +131,91 @@ impl AuthorizationService for Authorization {
     ) -> Result<Response<GetSigningKeysResponse>, Status> {
         answer(get_signing_keys::handle(self))
     }
+
+    async fn list_effective_permissions(
+        &self,
+        _request: Request<ListEffectivePermissionsRequest>,
+    ) -> Result<Response<ListEffectivePermissionsResponse>, Status> {
+        answer(Err(unfinished()))
+    }
+
+    async fn list_permissions(
+        &self,
+        _request: Request<ListPermissionsRequest>,
+    ) -> Result<Response<ListPermissionsResponse>, Status> {
+        answer(Err(unfinished()))
+    }
+
+    async fn get_role(
+        &self,
+        _request: Request<GetRoleRequest>,
+    ) -> Result<Response<GetRoleResponse>, Status> {
+        answer(Err(unfinished()))
+    }
+
+    async fn list_roles(
+        &self,
+        _request: Request<ListRolesRequest>,
+    ) -> Result<Response<ListRolesResponse>, Status> {
+        answer(Err(unfinished()))
+    }
+
+    async fn update_role(
+        &self,
+        _request: Request<UpdateRoleRequest>,
+    ) -> Result<Response<UpdateRoleResponse>, Status> {
+        answer(Err(unfinished()))
+    }
+
+    async fn delete_role(
+        &self,
+        _request: Request<DeleteRoleRequest>,
+    ) -> Result<Response<DeleteRoleResponse>, Status> {
+        answer(Err(unfinished()))
+    }
+
+    async fn get_role_binding(
+        &self,
+        _request: Request<GetRoleBindingRequest>,
+    ) -> Result<Response<GetRoleBindingResponse>, Status> {
+        answer(Err(unfinished()))
+    }
+
+    async fn list_service_account_tokens(
+        &self,
+        _request: Request<ListServiceAccountTokensRequest>,
+    ) -> Result<Response<ListServiceAccountTokensResponse>, Status> {
+        answer(Err(unfinished()))
+    }
+
+    async fn revoke_service_account_token(
+        &self,
+        _request: Request<RevokeServiceAccountTokenRequest>,
+    ) -> Result<Response<RevokeServiceAccountTokenResponse>, Status> {
+        answer(Err(unfinished()))
+    }
+
+    async fn apply_policy(
+        &self,
+        _request: Request<ApplyPolicyRequest>,
+    ) -> Result<Response<ApplyPolicyResponse>, Status> {
+        answer(Err(unfinished()))
+    }
+
+    async fn list_policy_changes(
+        &self,
+        _request: Request<ListPolicyChangesRequest>,
+    ) -> Result<Response<ListPolicyChangesResponse>, Status> {
+        answer(Err(unfinished()))
+    }
+}
+
+fn unfinished() -> Problem {
+    Problem::new(
+        tonic::Code::Unimplemented,
+        proto::common::v1::ErrorReason::MethodUnknown,
+        "the method is not finished",
+    )
 }
 
 fn answer<T>(handled: Result<T, Problem>) -> Result<Response<T>, Status> {

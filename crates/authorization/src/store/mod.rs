@@ -35,8 +35,14 @@ use crate::domain::policy::PolicyRevision;
 
 /// The steps that lead to the newest schema.
 pub(crate) const MIGRATIONS: Migrations = Migrations {
-    sqlite: &[include_str!("../../migrations/sqlite/0001_policy.sql")],
-    postgres: &[include_str!("../../migrations/postgres/0001_policy.sql")],
+    sqlite: &[
+        include_str!("../../migrations/sqlite/0001_policy.sql"),
+        include_str!("../../migrations/sqlite/0002_whole_policy.sql"),
+    ],
+    postgres: &[
+        include_str!("../../migrations/postgres/0001_policy.sql"),
+        include_str!("../../migrations/postgres/0002_whole_policy.sql"),
+    ],
 };
 
 /// The database of the service. Cheap to clone.

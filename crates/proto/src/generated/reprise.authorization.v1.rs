@@ -23,9 +23,45 @@ pub struct Role {
     /// create_time is when the role was created.
     #[prost(message, optional, tag = "6")]
     pub create_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// etag changes whenever the role changes.
+    /// etag changes whenever the role changes. In an update it is the one that the caller read, or
+    /// empty to update whatever is there.
     #[prost(string, tag = "7")]
     pub etag: ::prost::alloc::string::String,
+    /// update_time is when the role was last changed.
+    #[prost(message, optional, tag = "8")]
+    pub update_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// updated_by is the principal who last changed the role.
+    #[prost(string, tag = "9")]
+    pub updated_by: ::prost::alloc::string::String,
+    /// managed_by is the name of the policy file that keeps the role as it is. Empty if none does.
+    #[prost(string, tag = "10")]
+    pub managed_by: ::prost::alloc::string::String,
+    /// added_permissions are those of a built-in role that it holds in this installation only, because
+    /// a policy file says so, or a role that it includes has them for that reason.
+    #[prost(string, repeated, tag = "11")]
+    pub added_permissions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// removed_permissions are those that a built-in role holds elsewhere, and not in this
+    /// installation.
+    #[prost(string, repeated, tag = "12")]
+    pub removed_permissions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// Permission is something that a principal may do.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Permission {
+    /// name is such as `deployment.dags.push`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// level is the narrowest resource that the permission means something on: `system`, `workspace`
+    /// or `deployment`. A role of that level or a wider one can hold it.
+    #[prost(string, tag = "2")]
+    pub level: ::prost::alloc::string::String,
+    /// description says what Reprise asks the permission for. Empty if it never does, and the
+    /// permission is there for other services.
+    #[prost(string, tag = "3")]
+    pub description: ::prost::alloc::string::String,
+    /// service_only says that only services of Reprise have it, which no role and no binding can give.
+    #[prost(bool, tag = "4")]
+    pub service_only: bool,
 }
 /// RoleBinding gives a role to a principal on a resource and all that is below it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -47,6 +83,13 @@ pub struct RoleBinding {
     /// create_time is when the binding was created.
     #[prost(message, optional, tag = "5")]
     pub create_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// expire_time is when the binding stops giving its role, by itself; in the future when the binding
+    /// is created. Never if unset.
+    #[prost(message, optional, tag = "6")]
+    pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// managed_by is the name of the policy file that keeps the binding. Empty if none does.
+    #[prost(string, tag = "7")]
+    pub managed_by: ::prost::alloc::string::String,
 }
 /// ServiceAccountToken is what is known of a token of a service account; not the token.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -69,6 +112,126 @@ pub struct ServiceAccountToken {
     /// create_time is when the token was made.
     #[prost(message, optional, tag = "5")]
     pub create_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// last_use_time is when the token was last seen by the authorization service, to within a few
+    /// minutes. Unset if it never was.
+    #[prost(message, optional, tag = "6")]
+    pub last_use_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// revoke_time is when the token was revoked. Unset if it was not.
+    #[prost(message, optional, tag = "7")]
+    pub revoke_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// revoked_by is the principal who revoked the token.
+    #[prost(string, tag = "8")]
+    pub revoked_by: ::prost::alloc::string::String,
+    /// revoke_reason is why the token was revoked.
+    #[prost(string, tag = "9")]
+    pub revoke_reason: ::prost::alloc::string::String,
+}
+/// PolicyChange is one change of the policy: what, where, by whom, when and why. It is written in the
+/// transaction of the change, and kept.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PolicyChange {
+    /// policy_revision is the policy that has the change.
+    #[prost(int64, tag = "1")]
+    pub policy_revision: i64,
+    /// number tells the changes of one revision apart; from 1.
+    #[prost(int32, tag = "2")]
+    pub number: i32,
+    /// type is what was done.
+    #[prost(enumeration = "PolicyChangeType", tag = "3")]
+    pub r#type: i32,
+    /// resource is what the role, binding or service account belongs to.
+    #[prost(string, tag = "4")]
+    pub resource: ::prost::alloc::string::String,
+    /// name is the name of the role, the binding or the token.
+    #[prost(string, tag = "5")]
+    pub name: ::prost::alloc::string::String,
+    /// changed_by is the principal who made the change; `service:authorization` for a policy file that
+    /// was applied at start.
+    #[prost(string, tag = "6")]
+    pub changed_by: ::prost::alloc::string::String,
+    /// change_time is when.
+    #[prost(message, optional, tag = "7")]
+    pub change_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// reason is why, as whoever made the change said. Empty if they did not.
+    #[prost(string, tag = "8")]
+    pub reason: ::prost::alloc::string::String,
+    /// managed_by is the name of the policy file that brought the change. Empty if none did.
+    #[prost(string, tag = "9")]
+    pub managed_by: ::prost::alloc::string::String,
+    /// principal is whom a binding is for.
+    #[prost(string, tag = "10")]
+    pub principal: ::prost::alloc::string::String,
+    /// role is the role of a binding.
+    #[prost(string, tag = "11")]
+    pub role: ::prost::alloc::string::String,
+    /// expire_time is when a binding stops giving its role, after the change.
+    #[prost(message, optional, tag = "12")]
+    pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// added_permissions are those that a role has gained; all it holds if it was created.
+    #[prost(string, repeated, tag = "13")]
+    pub added_permissions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// removed_permissions are those that a role has lost; all it held if it was deleted.
+    #[prost(string, repeated, tag = "14")]
+    pub removed_permissions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// PolicyChangeType is what a change of the policy did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum PolicyChangeType {
+    /// POLICY_CHANGE_TYPE_UNSPECIFIED is never sent.
+    Unspecified = 0,
+    /// POLICY_CHANGE_TYPE_ROLE_CREATED says that a custom role was created.
+    RoleCreated = 1,
+    /// POLICY_CHANGE_TYPE_ROLE_UPDATED says that a custom role was changed.
+    RoleUpdated = 2,
+    /// POLICY_CHANGE_TYPE_ROLE_DELETED says that a custom role was deleted.
+    RoleDeleted = 3,
+    /// POLICY_CHANGE_TYPE_BUILT_IN_ROLE_CHANGED says that what a built-in role holds was changed for
+    /// this installation.
+    BuiltInRoleChanged = 4,
+    /// POLICY_CHANGE_TYPE_ROLE_BINDING_CREATED says that a role was bound.
+    RoleBindingCreated = 5,
+    /// POLICY_CHANGE_TYPE_ROLE_BINDING_UPDATED says that a policy file changed when a binding expires,
+    /// or took it over.
+    RoleBindingUpdated = 6,
+    /// POLICY_CHANGE_TYPE_ROLE_BINDING_DELETED says that a binding was deleted.
+    RoleBindingDeleted = 7,
+    /// POLICY_CHANGE_TYPE_TOKEN_REVOKED says that a token of a service account was revoked.
+    TokenRevoked = 8,
+}
+impl PolicyChangeType {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "POLICY_CHANGE_TYPE_UNSPECIFIED",
+            Self::RoleCreated => "POLICY_CHANGE_TYPE_ROLE_CREATED",
+            Self::RoleUpdated => "POLICY_CHANGE_TYPE_ROLE_UPDATED",
+            Self::RoleDeleted => "POLICY_CHANGE_TYPE_ROLE_DELETED",
+            Self::BuiltInRoleChanged => "POLICY_CHANGE_TYPE_BUILT_IN_ROLE_CHANGED",
+            Self::RoleBindingCreated => "POLICY_CHANGE_TYPE_ROLE_BINDING_CREATED",
+            Self::RoleBindingUpdated => "POLICY_CHANGE_TYPE_ROLE_BINDING_UPDATED",
+            Self::RoleBindingDeleted => "POLICY_CHANGE_TYPE_ROLE_BINDING_DELETED",
+            Self::TokenRevoked => "POLICY_CHANGE_TYPE_TOKEN_REVOKED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "POLICY_CHANGE_TYPE_UNSPECIFIED" => Some(Self::Unspecified),
+            "POLICY_CHANGE_TYPE_ROLE_CREATED" => Some(Self::RoleCreated),
+            "POLICY_CHANGE_TYPE_ROLE_UPDATED" => Some(Self::RoleUpdated),
+            "POLICY_CHANGE_TYPE_ROLE_DELETED" => Some(Self::RoleDeleted),
+            "POLICY_CHANGE_TYPE_BUILT_IN_ROLE_CHANGED" => Some(Self::BuiltInRoleChanged),
+            "POLICY_CHANGE_TYPE_ROLE_BINDING_CREATED" => Some(Self::RoleBindingCreated),
+            "POLICY_CHANGE_TYPE_ROLE_BINDING_UPDATED" => Some(Self::RoleBindingUpdated),
+            "POLICY_CHANGE_TYPE_ROLE_BINDING_DELETED" => Some(Self::RoleBindingDeleted),
+            "POLICY_CHANGE_TYPE_TOKEN_REVOKED" => Some(Self::TokenRevoked),
+            _ => None,
+        }
+    }
 }
 /// Consistency says how fresh the policy must be that answers a check. MINIMIZE_LATENCY if unset.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -108,6 +271,14 @@ pub struct CheckPermissionRequest {
     /// consistency says how fresh the policy must be.
     #[prost(message, optional, tag = "4")]
     pub consistency: ::core::option::Option<Consistency>,
+    /// principal is who to check in place of a subject_token: `user:…`, `group:…` or
+    /// `service-account:…`.
+    #[prost(string, tag = "5")]
+    pub principal: ::prost::alloc::string::String,
+    /// groups are those that the principal is taken to be in, such as `group:data-eng`: which ones a
+    /// person is in, only their token says. With a principal of kind user only; at most 100.
+    #[prost(string, repeated, tag = "6")]
+    pub groups: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// CheckPermissionResponse is the answer of CheckPermission.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -134,6 +305,9 @@ pub struct Decision {
     /// explanation says in words why or why not.
     #[prost(string, tag = "3")]
     pub explanation: ::prost::alloc::string::String,
+    /// missing is what would be needed. Set if not allowed.
+    #[prost(message, optional, tag = "4")]
+    pub missing: ::core::option::Option<MissingPermission>,
 }
 /// Grant is what brings somebody a permission.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -147,6 +321,27 @@ pub struct Grant {
     /// role_binding is the binding's name. Empty for a permission that a service has by configuration.
     #[prost(string, tag = "3")]
     pub role_binding: ::prost::alloc::string::String,
+    /// resource is what the role is bound on: the resource that was asked for, or one above it.
+    #[prost(string, tag = "4")]
+    pub resource: ::prost::alloc::string::String,
+    /// expire_time is when the binding stops giving the role. Unset if it does not.
+    #[prost(message, optional, tag = "5")]
+    pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// MissingPermission is what somebody lacks, and what would bring it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MissingPermission {
+    /// permission is what is missing.
+    #[prost(string, tag = "1")]
+    pub permission: ::prost::alloc::string::String,
+    /// resource is where.
+    #[prost(string, tag = "2")]
+    pub resource: ::prost::alloc::string::String,
+    /// roles are names of roles that hold the permission and can be bound on the resource, those that
+    /// hold the least first; at most 10. Custom roles are named only where the person holds something
+    /// on their resource. Empty if only services have the permission.
+    #[prost(string, repeated, tag = "3")]
+    pub roles: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// PermissionQuestion asks for one permission on one resource.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -170,6 +365,12 @@ pub struct BatchCheckPermissionsRequest {
     /// consistency says how fresh the policy must be.
     #[prost(message, optional, tag = "3")]
     pub consistency: ::core::option::Option<Consistency>,
+    /// principal is who to check in place of a subject_token, as in CheckPermission.
+    #[prost(string, tag = "4")]
+    pub principal: ::prost::alloc::string::String,
+    /// groups are those that the principal is taken to be in, as in CheckPermission.
+    #[prost(string, repeated, tag = "5")]
+    pub groups: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// BatchCheckPermissionsResponse is the answer of BatchCheckPermissions.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -203,6 +404,58 @@ pub mod permission_result {
         #[prost(message, tag = "2")]
         Error(::tonic_types::Status),
     }
+}
+/// ListEffectivePermissionsRequest is the request of ListEffectivePermissions.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListEffectivePermissionsRequest {
+    /// resource is what the permissions are held on.
+    #[prost(string, tag = "1")]
+    pub resource: ::prost::alloc::string::String,
+    /// subject_token is the token of the person to look at; the caller itself if empty. At most 8 KiB.
+    #[prost(string, tag = "2")]
+    pub subject_token: ::prost::alloc::string::String,
+    /// principal is who to look at in place of a subject_token, as in CheckPermission.
+    #[prost(string, tag = "3")]
+    pub principal: ::prost::alloc::string::String,
+    /// groups are those that the principal is taken to be in, as in CheckPermission.
+    #[prost(string, repeated, tag = "4")]
+    pub groups: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// consistency says how fresh the policy must be.
+    #[prost(message, optional, tag = "5")]
+    pub consistency: ::core::option::Option<Consistency>,
+}
+/// ListEffectivePermissionsResponse is the answer of ListEffectivePermissions.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListEffectivePermissionsResponse {
+    /// permissions are all that are held, ordered by name.
+    #[prost(message, repeated, tag = "1")]
+    pub permissions: ::prost::alloc::vec::Vec<EffectivePermission>,
+    /// principal is who holds them.
+    #[prost(string, tag = "2")]
+    pub principal: ::prost::alloc::string::String,
+    /// policy_revision is the policy that answered.
+    #[prost(int64, tag = "3")]
+    pub policy_revision: i64,
+}
+/// EffectivePermission is a permission that somebody holds, and by what.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EffectivePermission {
+    /// permission is such as `deployment.dags.push`.
+    #[prost(string, tag = "1")]
+    pub permission: ::prost::alloc::string::String,
+    /// granted_by is what brings it; of several, the one on the narrowest resource.
+    #[prost(message, optional, tag = "2")]
+    pub granted_by: ::core::option::Option<Grant>,
+}
+/// ListPermissionsRequest is the request of ListPermissions.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListPermissionsRequest {}
+/// ListPermissionsResponse is the answer of ListPermissions.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListPermissionsResponse {
+    /// permissions are all that there are, ordered by name.
+    #[prost(message, repeated, tag = "1")]
+    pub permissions: ::prost::alloc::vec::Vec<Permission>,
 }
 /// IssuePermitRequest is the request of IssuePermit. All that it names is bound by the permit.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -308,6 +561,9 @@ pub struct CreateRoleRequest {
     /// request_id is a UUID that makes a retry safe; it is kept for 7 days.
     #[prost(string, tag = "4")]
     pub request_id: ::prost::alloc::string::String,
+    /// reason is why, for ListPolicyChanges; at most 500 characters.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
 }
 /// CreateRoleResponse is the answer of CreateRole.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -317,6 +573,100 @@ pub struct CreateRoleResponse {
     pub role: ::core::option::Option<Role>,
     /// policy_revision is the policy that has the change.
     #[prost(int64, tag = "2")]
+    pub policy_revision: i64,
+}
+/// GetRoleRequest is the request of GetRole.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetRoleRequest {
+    /// name is the role's name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+/// GetRoleResponse is the answer of GetRole.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetRoleResponse {
+    /// role is the role.
+    #[prost(message, optional, tag = "1")]
+    pub role: ::core::option::Option<Role>,
+}
+/// ListRolesRequest is the request of ListRoles.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListRolesRequest {
+    /// parent is the resource.
+    #[prost(string, tag = "1")]
+    pub parent: ::prost::alloc::string::String,
+    /// page_size is the most that is returned: 50 if 0, at most 1,000, never negative.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// page_token is the next_page_token of the page before, with the same parent and
+    /// include_inherited.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+    /// include_inherited adds the roles of other resources that can be bound on the parent.
+    #[prost(bool, tag = "4")]
+    pub include_inherited: bool,
+}
+/// ListRolesResponse is the answer of ListRoles.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListRolesResponse {
+    /// roles are ordered by name.
+    #[prost(message, repeated, tag = "1")]
+    pub roles: ::prost::alloc::vec::Vec<Role>,
+    /// next_page_token is empty on the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// UpdateRoleRequest is the request of UpdateRole.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateRoleRequest {
+    /// role is what it shall be. Its name says which, its etag, if set, must be the current one.
+    #[prost(message, optional, tag = "1")]
+    pub role: ::core::option::Option<Role>,
+    /// update_mask names the fields to change: `display_name`, `description`, `permissions`, or `*` for
+    /// all three. If it is unset, those that are not empty in the role.
+    #[prost(message, optional, tag = "2")]
+    pub update_mask: ::core::option::Option<::prost_types::FieldMask>,
+    /// request_id is a UUID that makes a retry safe; it is kept for 7 days.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+    /// reason is why, for ListPolicyChanges; at most 500 characters.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// UpdateRoleResponse is the answer of UpdateRole.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateRoleResponse {
+    /// role is what it is now.
+    #[prost(message, optional, tag = "1")]
+    pub role: ::core::option::Option<Role>,
+    /// policy_revision is the policy that has the change.
+    #[prost(int64, tag = "2")]
+    pub policy_revision: i64,
+}
+/// DeleteRoleRequest is the request of DeleteRole.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteRoleRequest {
+    /// name is the role's name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// etag is that of the role that the caller read, or empty to delete whatever is there.
+    #[prost(string, tag = "2")]
+    pub etag: ::prost::alloc::string::String,
+    /// force deletes the role's bindings, too.
+    #[prost(bool, tag = "3")]
+    pub force: bool,
+    /// request_id is a UUID that makes a retry safe; it is kept for 7 days.
+    #[prost(string, tag = "4")]
+    pub request_id: ::prost::alloc::string::String,
+    /// reason is why, for ListPolicyChanges; at most 500 characters.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// DeleteRoleResponse is the answer of DeleteRole.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteRoleResponse {
+    /// policy_revision is the policy that has the change.
+    #[prost(int64, tag = "1")]
     pub policy_revision: i64,
 }
 /// CreateRoleBindingRequest is the request of CreateRoleBinding.
@@ -331,6 +681,9 @@ pub struct CreateRoleBindingRequest {
     /// request_id is a UUID that makes a retry safe; it is kept for 7 days.
     #[prost(string, tag = "3")]
     pub request_id: ::prost::alloc::string::String,
+    /// reason is why, for ListPolicyChanges; at most 500 characters.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
 }
 /// CreateRoleBindingResponse is the answer of CreateRoleBinding.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -342,6 +695,20 @@ pub struct CreateRoleBindingResponse {
     #[prost(int64, tag = "2")]
     pub policy_revision: i64,
 }
+/// GetRoleBindingRequest is the request of GetRoleBinding.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetRoleBindingRequest {
+    /// name is the binding's name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+/// GetRoleBindingResponse is the answer of GetRoleBinding.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetRoleBindingResponse {
+    /// role_binding is the binding.
+    #[prost(message, optional, tag = "1")]
+    pub role_binding: ::core::option::Option<RoleBinding>,
+}
 /// ListRoleBindingsRequest is the request of ListRoleBindings.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListRoleBindingsRequest {
@@ -351,14 +718,20 @@ pub struct ListRoleBindingsRequest {
     /// page_size is the most that is returned: 50 if 0, at most 1,000, never negative.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
-    /// page_token is the next_page_token of the page before, with the same parent.
+    /// page_token is the next_page_token of the page before, with the same other fields.
     #[prost(string, tag = "3")]
     pub page_token: ::prost::alloc::string::String,
+    /// include_descendants adds the bindings on all resources below the parent.
+    #[prost(bool, tag = "4")]
+    pub include_descendants: bool,
+    /// principal leaves out the bindings of all others. Everybody's are listed if it is empty.
+    #[prost(string, tag = "5")]
+    pub principal: ::prost::alloc::string::String,
 }
 /// ListRoleBindingsResponse is the answer of ListRoleBindings.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListRoleBindingsResponse {
-    /// role_bindings are ordered by name.
+    /// role_bindings are ordered by resource and id.
     #[prost(message, repeated, tag = "1")]
     pub role_bindings: ::prost::alloc::vec::Vec<RoleBinding>,
     /// next_page_token is empty on the last page.
@@ -374,6 +747,9 @@ pub struct DeleteRoleBindingRequest {
     /// request_id is a UUID that makes a retry safe; it is kept for 7 days.
     #[prost(string, tag = "2")]
     pub request_id: ::prost::alloc::string::String,
+    /// reason is why, for ListPolicyChanges; at most 500 characters.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
 }
 /// DeleteRoleBindingResponse is the answer of DeleteRoleBinding.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -404,6 +780,107 @@ pub struct CreateServiceAccountTokenResponse {
     /// token is the secret. Empty when a retry repeats a request that was already answered.
     #[prost(string, tag = "2")]
     pub token: ::prost::alloc::string::String,
+}
+/// ListServiceAccountTokensRequest is the request of ListServiceAccountTokens.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListServiceAccountTokensRequest {
+    /// parent is the service account's name; with `-` in place of its id, all service accounts of the
+    /// workspace or Deployment itself: `workspaces/{workspace}/serviceAccounts/-`.
+    #[prost(string, tag = "1")]
+    pub parent: ::prost::alloc::string::String,
+    /// page_size is the most that is returned: 50 if 0, at most 1,000, never negative.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// page_token is the next_page_token of the page before, with the same other fields.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+    /// include_inactive adds tokens that have expired or were revoked.
+    #[prost(bool, tag = "4")]
+    pub include_inactive: bool,
+}
+/// ListServiceAccountTokensResponse is the answer of ListServiceAccountTokens.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListServiceAccountTokensResponse {
+    /// service_account_tokens are ordered by account and id.
+    #[prost(message, repeated, tag = "1")]
+    pub service_account_tokens: ::prost::alloc::vec::Vec<ServiceAccountToken>,
+    /// next_page_token is empty on the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// RevokeServiceAccountTokenRequest is the request of RevokeServiceAccountToken.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeServiceAccountTokenRequest {
+    /// name is the token's name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// reason is why; at most 500 characters.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// RevokeServiceAccountTokenResponse is the answer of RevokeServiceAccountToken.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeServiceAccountTokenResponse {
+    /// service_account_token is what is known of it now.
+    #[prost(message, optional, tag = "1")]
+    pub service_account_token: ::core::option::Option<ServiceAccountToken>,
+    /// policy_revision is the policy that has the change.
+    #[prost(int64, tag = "2")]
+    pub policy_revision: i64,
+}
+/// ApplyPolicyRequest is the request of ApplyPolicy.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApplyPolicyRequest {
+    /// policy is the text of a policy file, in YAML; at most 1 MiB. The README shows its form.
+    #[prost(string, tag = "1")]
+    pub policy: ::prost::alloc::string::String,
+    /// validate_only returns what would change, and changes nothing.
+    #[prost(bool, tag = "2")]
+    pub validate_only: bool,
+    /// reason is why, for ListPolicyChanges; at most 500 characters.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// ApplyPolicyResponse is the answer of ApplyPolicy.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ApplyPolicyResponse {
+    /// name is the name of the policy, as its file says.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// changes are what was changed, or would be. Empty if everything is as the file says. Without a
+    /// policy_revision and a time if nothing was changed.
+    #[prost(message, repeated, tag = "2")]
+    pub changes: ::prost::alloc::vec::Vec<PolicyChange>,
+    /// policy_revision is the policy that has the changes; with validate_only the one that was looked
+    /// at.
+    #[prost(int64, tag = "3")]
+    pub policy_revision: i64,
+}
+/// ListPolicyChangesRequest is the request of ListPolicyChanges.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListPolicyChangesRequest {
+    /// parent is the resource.
+    #[prost(string, tag = "1")]
+    pub parent: ::prost::alloc::string::String,
+    /// page_size is the most that is returned: 50 if 0, at most 1,000, never negative.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// page_token is the next_page_token of the page before, with the same other fields.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+    /// include_descendants adds the changes on all resources below the parent.
+    #[prost(bool, tag = "4")]
+    pub include_descendants: bool,
+}
+/// ListPolicyChangesResponse is the answer of ListPolicyChanges.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListPolicyChangesResponse {
+    /// policy_changes are ordered from the newest to the oldest.
+    #[prost(message, repeated, tag = "1")]
+    pub policy_changes: ::prost::alloc::vec::Vec<PolicyChange>,
+    /// next_page_token is empty on the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
 }
 /// GetSigningKeysRequest is the request of GetSigningKeys.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -539,8 +1016,10 @@ pub mod authorization_service_client {
         }
         /// CheckPermission decides whether somebody holds a permission on a resource, and says why.
         ///
-        /// Needs nothing for the caller itself; `system.permissions.check` with a subject_token. Safe to
-        /// retry. Errors: INVALID_FIELDS, PERMISSION_MISSING.
+        /// Needs nothing for the caller itself; `system.permissions.check` with a subject_token;
+        /// with a principal that too, or `system.iam.update`, `workspace.iam.update` or
+        /// `deployment.userRoles.update` on the resource, by its level. Safe to retry. Errors:
+        /// INVALID_FIELDS, PERMISSION_MISSING, RESOURCE_NOT_FOUND.
         pub async fn check_permission(
             &mut self,
             request: impl tonic::IntoRequest<super::CheckPermissionRequest>,
@@ -573,7 +1052,8 @@ pub mod authorization_service_client {
         /// BatchCheckPermissions decides many questions about one person at one policy revision. An item
         /// that cannot be decided has an error of its own.
         ///
-        /// Needs what CheckPermission needs. Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING.
+        /// Needs what CheckPermission needs, with a principal for each question. Safe to retry. Errors:
+        /// INVALID_FIELDS, PERMISSION_MISSING.
         pub async fn batch_check_permissions(
             &mut self,
             request: impl tonic::IntoRequest<super::BatchCheckPermissionsRequest>,
@@ -599,6 +1079,72 @@ pub mod authorization_service_client {
                     GrpcMethod::new(
                         "reprise.authorization.v1.AuthorizationService",
                         "BatchCheckPermissions",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// ListEffectivePermissions returns everything that somebody holds on a resource, and by what. It is
+        /// for showing: to enforce, ask CheckPermission for what is needed.
+        ///
+        /// Needs what CheckPermission needs. Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING,
+        /// RESOURCE_NOT_FOUND.
+        pub async fn list_effective_permissions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListEffectivePermissionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListEffectivePermissionsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/reprise.authorization.v1.AuthorizationService/ListEffectivePermissions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "reprise.authorization.v1.AuthorizationService",
+                        "ListEffectivePermissions",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// ListPermissions returns every permission that there is.
+        ///
+        /// Needs nothing but an identity. Safe to retry. Errors: none of its own.
+        pub async fn list_permissions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListPermissionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPermissionsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/reprise.authorization.v1.AuthorizationService/ListPermissions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "reprise.authorization.v1.AuthorizationService",
+                        "ListPermissions",
                     ),
                 );
             self.inner.unary(req, path, codec).await
@@ -703,14 +1249,157 @@ pub mod authorization_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// CreateRoleBinding gives a role to a principal. A binding that exists is returned as it is. What
-        /// the role holds must have a meaning on the parent: a role with permissions of workspaces cannot
-        /// be bound on a Deployment. A retry does not bring a binding back that was deleted in between: it
-        /// is RESOURCE_NOT_FOUND.
+        /// GetRole returns a role.
+        ///
+        /// Needs nothing but an identity for a built-in role; for a custom one `system.iam.update`,
+        /// `workspace.iam.update` or `deployment.userRoles.update` on its resource, by its level. Safe to
+        /// retry. Errors: INVALID_FIELDS, PERMISSION_MISSING, RESOURCE_NOT_FOUND.
+        pub async fn get_role(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetRoleRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetRoleResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/reprise.authorization.v1.AuthorizationService/GetRole",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "reprise.authorization.v1.AuthorizationService",
+                        "GetRole",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// ListRoles lists the custom roles of a resource, ordered by name; with `include_inherited` all
+        /// that can be bound there: the built-in ones, and the custom ones of the resources above.
+        ///
+        /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
+        /// parent, by its level. Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING,
+        /// RESOURCE_NOT_FOUND.
+        pub async fn list_roles(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListRolesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRolesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/reprise.authorization.v1.AuthorizationService/ListRoles",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "reprise.authorization.v1.AuthorizationService",
+                        "ListRoles",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// UpdateRole changes a custom role, and so what everybody has to whom it is bound. What the role
+        /// gains must have a meaning wherever it is bound.
+        ///
+        /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the role's
+        /// resource, by its level, and every permission that the role gains. Safe to retry with a
+        /// `request_id`, or with an etag. Errors: INVALID_FIELDS, REQUEST_ID_REUSED, PERMISSION_MISSING,
+        /// RESOURCE_NOT_FOUND, ETAG_MISMATCH, ROLE_BUILT_IN, ROLE_TOO_WIDE, GRANT_EXCEEDS_OWN_PERMISSIONS.
+        pub async fn update_role(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateRoleRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateRoleResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/reprise.authorization.v1.AuthorizationService/UpdateRole",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "reprise.authorization.v1.AuthorizationService",
+                        "UpdateRole",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// DeleteRole deletes a custom role that is not bound; with `force` its bindings too. Bindings that
+        /// have expired do not count.
+        ///
+        /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the role's
+        /// resource, by its level. Safe to retry with a `request_id`. Errors: INVALID_FIELDS,
+        /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, ETAG_MISMATCH, ROLE_BUILT_IN,
+        /// ROLE_BOUND.
+        pub async fn delete_role(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeleteRoleRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteRoleResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/reprise.authorization.v1.AuthorizationService/DeleteRole",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "reprise.authorization.v1.AuthorizationService",
+                        "DeleteRole",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// CreateRoleBinding gives a role to a principal, for ever or until an expire_time. A binding that
+        /// exists is returned as it is; if it expires at another time than the one asked for, it is
+        /// RESOURCE_ALREADY_EXISTS. What the role holds must have a meaning on the parent: a role with
+        /// permissions of workspaces cannot be bound on a Deployment. A retry does not bring a binding back
+        /// that was deleted in between: it is RESOURCE_NOT_FOUND.
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
         /// parent, by its level, and every permission of the role. Safe to retry. Errors: INVALID_FIELDS,
-        /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, GRANT_EXCEEDS_OWN_PERMISSIONS.
+        /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, RESOURCE_ALREADY_EXISTS,
+        /// GRANT_EXCEEDS_OWN_PERMISSIONS.
         pub async fn create_role_binding(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateRoleBindingRequest>,
@@ -740,7 +1429,42 @@ pub mod authorization_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// ListRoleBindings lists the bindings on a resource itself, ordered by name.
+        /// GetRoleBinding returns a binding.
+        ///
+        /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
+        /// binding's resource, by its level. Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING,
+        /// RESOURCE_NOT_FOUND.
+        pub async fn get_role_binding(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetRoleBindingRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetRoleBindingResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/reprise.authorization.v1.AuthorizationService/GetRoleBinding",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "reprise.authorization.v1.AuthorizationService",
+                        "GetRoleBinding",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// ListRoleBindings lists the bindings on a resource itself, or on all below it too, of everybody or
+        /// of one principal, ordered by resource and id. Bindings that have expired are among them.
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
         /// parent, by its level. Reads are safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING,
@@ -776,7 +1500,7 @@ pub mod authorization_service_client {
         }
         /// DeleteRoleBinding takes a role from a principal. Once it is answered, no permit is issued and no
         /// fully consistent check succeeds by the binding, on any replica. The last binding that makes
-        /// somebody SYSTEM_ADMIN on the system cannot be deleted.
+        /// somebody SYSTEM_ADMIN on the system, and does not expire, cannot be deleted.
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
         /// binding's resource, by its level. Safe to retry with a `request_id`. Errors: INVALID_FIELDS,
@@ -848,6 +1572,151 @@ pub mod authorization_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// ListServiceAccountTokens lists what is known of the tokens of a service account, or of all
+        /// service accounts of a resource; never the tokens. They are ordered by account and id.
+        ///
+        /// Needs `workspace.serviceAccounts.get` or `deployment.serviceAccounts.get` on the account's
+        /// parent, by its level. Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING,
+        /// RESOURCE_NOT_FOUND.
+        pub async fn list_service_account_tokens(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListServiceAccountTokensRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListServiceAccountTokensResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/reprise.authorization.v1.AuthorizationService/ListServiceAccountTokens",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "reprise.authorization.v1.AuthorizationService",
+                        "ListServiceAccountTokens",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// RevokeServiceAccountToken ends a token before its time. Once it is answered, no permit is issued
+        /// and no fully consistent check succeeds by the token, on any replica; other checks refuse it
+        /// within 5 seconds. A token that was revoked stays as it is.
+        ///
+        /// Needs `workspace.serviceAccounts.delete` or `deployment.serviceAccounts.delete` on the account's
+        /// parent, by its level. Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING,
+        /// RESOURCE_NOT_FOUND.
+        pub async fn revoke_service_account_token(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RevokeServiceAccountTokenRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RevokeServiceAccountTokenResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/reprise.authorization.v1.AuthorizationService/RevokeServiceAccountToken",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "reprise.authorization.v1.AuthorizationService",
+                        "RevokeServiceAccountToken",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// ApplyPolicy makes roles and bindings be as a policy file says: it creates what is missing, changes
+        /// what differs, and deletes what an earlier version of the same file brought and this one does not
+        /// have. What was made by calls and stands in no file is left alone. With validate_only it returns
+        /// what would change and changes nothing. All of it happens at once or not at all.
+        ///
+        /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on every
+        /// resource where something changes, by its level, and every permission that somebody gains. Safe to
+        /// retry: applied again, a file changes nothing. Errors: INVALID_FIELDS, PERMISSION_MISSING,
+        /// RESOURCE_NOT_FOUND, GRANT_EXCEEDS_OWN_PERMISSIONS, ROLE_BOUND, ROLE_TOO_WIDE,
+        /// LAST_ADMINISTRATOR, MANAGED_BY_ANOTHER_POLICY.
+        pub async fn apply_policy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ApplyPolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ApplyPolicyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/reprise.authorization.v1.AuthorizationService/ApplyPolicy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "reprise.authorization.v1.AuthorizationService",
+                        "ApplyPolicy",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// ListPolicyChanges lists the changes of the policy on a resource itself, or on all below it too:
+        /// who did what, when and why. The newest are first.
+        ///
+        /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
+        /// parent, by its level. Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING,
+        /// RESOURCE_NOT_FOUND.
+        pub async fn list_policy_changes(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListPolicyChangesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPolicyChangesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/reprise.authorization.v1.AuthorizationService/ListPolicyChanges",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "reprise.authorization.v1.AuthorizationService",
+                        "ListPolicyChanges",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// GetSigningKeys returns the public keys of permits and of service accounts' tokens, old ones
         /// included.
         ///
@@ -898,8 +1767,10 @@ pub mod authorization_service_server {
     pub trait AuthorizationService: std::marker::Send + std::marker::Sync + 'static {
         /// CheckPermission decides whether somebody holds a permission on a resource, and says why.
         ///
-        /// Needs nothing for the caller itself; `system.permissions.check` with a subject_token. Safe to
-        /// retry. Errors: INVALID_FIELDS, PERMISSION_MISSING.
+        /// Needs nothing for the caller itself; `system.permissions.check` with a subject_token;
+        /// with a principal that too, or `system.iam.update`, `workspace.iam.update` or
+        /// `deployment.userRoles.update` on the resource, by its level. Safe to retry. Errors:
+        /// INVALID_FIELDS, PERMISSION_MISSING, RESOURCE_NOT_FOUND.
         async fn check_permission(
             &self,
             request: tonic::Request<super::CheckPermissionRequest>,
@@ -910,12 +1781,35 @@ pub mod authorization_service_server {
         /// BatchCheckPermissions decides many questions about one person at one policy revision. An item
         /// that cannot be decided has an error of its own.
         ///
-        /// Needs what CheckPermission needs. Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING.
+        /// Needs what CheckPermission needs, with a principal for each question. Safe to retry. Errors:
+        /// INVALID_FIELDS, PERMISSION_MISSING.
         async fn batch_check_permissions(
             &self,
             request: tonic::Request<super::BatchCheckPermissionsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::BatchCheckPermissionsResponse>,
+            tonic::Status,
+        >;
+        /// ListEffectivePermissions returns everything that somebody holds on a resource, and by what. It is
+        /// for showing: to enforce, ask CheckPermission for what is needed.
+        ///
+        /// Needs what CheckPermission needs. Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING,
+        /// RESOURCE_NOT_FOUND.
+        async fn list_effective_permissions(
+            &self,
+            request: tonic::Request<super::ListEffectivePermissionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListEffectivePermissionsResponse>,
+            tonic::Status,
+        >;
+        /// ListPermissions returns every permission that there is.
+        ///
+        /// Needs nothing but an identity. Safe to retry. Errors: none of its own.
+        async fn list_permissions(
+            &self,
+            request: tonic::Request<super::ListPermissionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPermissionsResponse>,
             tonic::Status,
         >;
         /// IssuePermit checks afresh whether a person may do one rollback, and if so signs a permit for
@@ -952,14 +1846,66 @@ pub mod authorization_service_server {
             tonic::Response<super::CreateRoleResponse>,
             tonic::Status,
         >;
-        /// CreateRoleBinding gives a role to a principal. A binding that exists is returned as it is. What
-        /// the role holds must have a meaning on the parent: a role with permissions of workspaces cannot
-        /// be bound on a Deployment. A retry does not bring a binding back that was deleted in between: it
-        /// is RESOURCE_NOT_FOUND.
+        /// GetRole returns a role.
+        ///
+        /// Needs nothing but an identity for a built-in role; for a custom one `system.iam.update`,
+        /// `workspace.iam.update` or `deployment.userRoles.update` on its resource, by its level. Safe to
+        /// retry. Errors: INVALID_FIELDS, PERMISSION_MISSING, RESOURCE_NOT_FOUND.
+        async fn get_role(
+            &self,
+            request: tonic::Request<super::GetRoleRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetRoleResponse>, tonic::Status>;
+        /// ListRoles lists the custom roles of a resource, ordered by name; with `include_inherited` all
+        /// that can be bound there: the built-in ones, and the custom ones of the resources above.
+        ///
+        /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
+        /// parent, by its level. Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING,
+        /// RESOURCE_NOT_FOUND.
+        async fn list_roles(
+            &self,
+            request: tonic::Request<super::ListRolesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRolesResponse>,
+            tonic::Status,
+        >;
+        /// UpdateRole changes a custom role, and so what everybody has to whom it is bound. What the role
+        /// gains must have a meaning wherever it is bound.
+        ///
+        /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the role's
+        /// resource, by its level, and every permission that the role gains. Safe to retry with a
+        /// `request_id`, or with an etag. Errors: INVALID_FIELDS, REQUEST_ID_REUSED, PERMISSION_MISSING,
+        /// RESOURCE_NOT_FOUND, ETAG_MISMATCH, ROLE_BUILT_IN, ROLE_TOO_WIDE, GRANT_EXCEEDS_OWN_PERMISSIONS.
+        async fn update_role(
+            &self,
+            request: tonic::Request<super::UpdateRoleRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateRoleResponse>,
+            tonic::Status,
+        >;
+        /// DeleteRole deletes a custom role that is not bound; with `force` its bindings too. Bindings that
+        /// have expired do not count.
+        ///
+        /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the role's
+        /// resource, by its level. Safe to retry with a `request_id`. Errors: INVALID_FIELDS,
+        /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, ETAG_MISMATCH, ROLE_BUILT_IN,
+        /// ROLE_BOUND.
+        async fn delete_role(
+            &self,
+            request: tonic::Request<super::DeleteRoleRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteRoleResponse>,
+            tonic::Status,
+        >;
+        /// CreateRoleBinding gives a role to a principal, for ever or until an expire_time. A binding that
+        /// exists is returned as it is; if it expires at another time than the one asked for, it is
+        /// RESOURCE_ALREADY_EXISTS. What the role holds must have a meaning on the parent: a role with
+        /// permissions of workspaces cannot be bound on a Deployment. A retry does not bring a binding back
+        /// that was deleted in between: it is RESOURCE_NOT_FOUND.
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
         /// parent, by its level, and every permission of the role. Safe to retry. Errors: INVALID_FIELDS,
-        /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, GRANT_EXCEEDS_OWN_PERMISSIONS.
+        /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, RESOURCE_ALREADY_EXISTS,
+        /// GRANT_EXCEEDS_OWN_PERMISSIONS.
         async fn create_role_binding(
             &self,
             request: tonic::Request<super::CreateRoleBindingRequest>,
@@ -967,7 +1913,20 @@ pub mod authorization_service_server {
             tonic::Response<super::CreateRoleBindingResponse>,
             tonic::Status,
         >;
-        /// ListRoleBindings lists the bindings on a resource itself, ordered by name.
+        /// GetRoleBinding returns a binding.
+        ///
+        /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
+        /// binding's resource, by its level. Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING,
+        /// RESOURCE_NOT_FOUND.
+        async fn get_role_binding(
+            &self,
+            request: tonic::Request<super::GetRoleBindingRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetRoleBindingResponse>,
+            tonic::Status,
+        >;
+        /// ListRoleBindings lists the bindings on a resource itself, or on all below it too, of everybody or
+        /// of one principal, ordered by resource and id. Bindings that have expired are among them.
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
         /// parent, by its level. Reads are safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING,
@@ -981,7 +1940,7 @@ pub mod authorization_service_server {
         >;
         /// DeleteRoleBinding takes a role from a principal. Once it is answered, no permit is issued and no
         /// fully consistent check succeeds by the binding, on any replica. The last binding that makes
-        /// somebody SYSTEM_ADMIN on the system cannot be deleted.
+        /// somebody SYSTEM_ADMIN on the system, and does not expire, cannot be deleted.
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
         /// binding's resource, by its level. Safe to retry with a `request_id`. Errors: INVALID_FIELDS,
@@ -1007,6 +1966,63 @@ pub mod authorization_service_server {
             request: tonic::Request<super::CreateServiceAccountTokenRequest>,
         ) -> std::result::Result<
             tonic::Response<super::CreateServiceAccountTokenResponse>,
+            tonic::Status,
+        >;
+        /// ListServiceAccountTokens lists what is known of the tokens of a service account, or of all
+        /// service accounts of a resource; never the tokens. They are ordered by account and id.
+        ///
+        /// Needs `workspace.serviceAccounts.get` or `deployment.serviceAccounts.get` on the account's
+        /// parent, by its level. Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING,
+        /// RESOURCE_NOT_FOUND.
+        async fn list_service_account_tokens(
+            &self,
+            request: tonic::Request<super::ListServiceAccountTokensRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListServiceAccountTokensResponse>,
+            tonic::Status,
+        >;
+        /// RevokeServiceAccountToken ends a token before its time. Once it is answered, no permit is issued
+        /// and no fully consistent check succeeds by the token, on any replica; other checks refuse it
+        /// within 5 seconds. A token that was revoked stays as it is.
+        ///
+        /// Needs `workspace.serviceAccounts.delete` or `deployment.serviceAccounts.delete` on the account's
+        /// parent, by its level. Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING,
+        /// RESOURCE_NOT_FOUND.
+        async fn revoke_service_account_token(
+            &self,
+            request: tonic::Request<super::RevokeServiceAccountTokenRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RevokeServiceAccountTokenResponse>,
+            tonic::Status,
+        >;
+        /// ApplyPolicy makes roles and bindings be as a policy file says: it creates what is missing, changes
+        /// what differs, and deletes what an earlier version of the same file brought and this one does not
+        /// have. What was made by calls and stands in no file is left alone. With validate_only it returns
+        /// what would change and changes nothing. All of it happens at once or not at all.
+        ///
+        /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on every
+        /// resource where something changes, by its level, and every permission that somebody gains. Safe to
+        /// retry: applied again, a file changes nothing. Errors: INVALID_FIELDS, PERMISSION_MISSING,
+        /// RESOURCE_NOT_FOUND, GRANT_EXCEEDS_OWN_PERMISSIONS, ROLE_BOUND, ROLE_TOO_WIDE,
+        /// LAST_ADMINISTRATOR, MANAGED_BY_ANOTHER_POLICY.
+        async fn apply_policy(
+            &self,
+            request: tonic::Request<super::ApplyPolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ApplyPolicyResponse>,
+            tonic::Status,
+        >;
+        /// ListPolicyChanges lists the changes of the policy on a resource itself, or on all below it too:
+        /// who did what, when and why. The newest are first.
+        ///
+        /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
+        /// parent, by its level. Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING,
+        /// RESOURCE_NOT_FOUND.
+        async fn list_policy_changes(
+            &self,
+            request: tonic::Request<super::ListPolicyChangesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPolicyChangesResponse>,
             tonic::Status,
         >;
         /// GetSigningKeys returns the public keys of permits and of service accounts' tokens, old ones
@@ -1205,6 +2221,108 @@ pub mod authorization_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/reprise.authorization.v1.AuthorizationService/ListEffectivePermissions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListEffectivePermissionsSvc<T: AuthorizationService>(
+                        pub Arc<T>,
+                    );
+                    impl<
+                        T: AuthorizationService,
+                    > tonic::server::UnaryService<super::ListEffectivePermissionsRequest>
+                    for ListEffectivePermissionsSvc<T> {
+                        type Response = super::ListEffectivePermissionsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::ListEffectivePermissionsRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AuthorizationService>::list_effective_permissions(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListEffectivePermissionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/reprise.authorization.v1.AuthorizationService/ListPermissions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListPermissionsSvc<T: AuthorizationService>(pub Arc<T>);
+                    impl<
+                        T: AuthorizationService,
+                    > tonic::server::UnaryService<super::ListPermissionsRequest>
+                    for ListPermissionsSvc<T> {
+                        type Response = super::ListPermissionsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListPermissionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AuthorizationService>::list_permissions(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListPermissionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/reprise.authorization.v1.AuthorizationService/IssuePermit" => {
                     #[allow(non_camel_case_types)]
                     struct IssuePermitSvc<T: AuthorizationService>(pub Arc<T>);
@@ -1342,6 +2460,189 @@ pub mod authorization_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/reprise.authorization.v1.AuthorizationService/GetRole" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetRoleSvc<T: AuthorizationService>(pub Arc<T>);
+                    impl<
+                        T: AuthorizationService,
+                    > tonic::server::UnaryService<super::GetRoleRequest>
+                    for GetRoleSvc<T> {
+                        type Response = super::GetRoleResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetRoleRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AuthorizationService>::get_role(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetRoleSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/reprise.authorization.v1.AuthorizationService/ListRoles" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListRolesSvc<T: AuthorizationService>(pub Arc<T>);
+                    impl<
+                        T: AuthorizationService,
+                    > tonic::server::UnaryService<super::ListRolesRequest>
+                    for ListRolesSvc<T> {
+                        type Response = super::ListRolesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListRolesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AuthorizationService>::list_roles(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListRolesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/reprise.authorization.v1.AuthorizationService/UpdateRole" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateRoleSvc<T: AuthorizationService>(pub Arc<T>);
+                    impl<
+                        T: AuthorizationService,
+                    > tonic::server::UnaryService<super::UpdateRoleRequest>
+                    for UpdateRoleSvc<T> {
+                        type Response = super::UpdateRoleResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdateRoleRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AuthorizationService>::update_role(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateRoleSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/reprise.authorization.v1.AuthorizationService/DeleteRole" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteRoleSvc<T: AuthorizationService>(pub Arc<T>);
+                    impl<
+                        T: AuthorizationService,
+                    > tonic::server::UnaryService<super::DeleteRoleRequest>
+                    for DeleteRoleSvc<T> {
+                        type Response = super::DeleteRoleResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeleteRoleRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AuthorizationService>::delete_role(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteRoleSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/reprise.authorization.v1.AuthorizationService/CreateRoleBinding" => {
                     #[allow(non_camel_case_types)]
                     struct CreateRoleBindingSvc<T: AuthorizationService>(pub Arc<T>);
@@ -1376,6 +2677,55 @@ pub mod authorization_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = CreateRoleBindingSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/reprise.authorization.v1.AuthorizationService/GetRoleBinding" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetRoleBindingSvc<T: AuthorizationService>(pub Arc<T>);
+                    impl<
+                        T: AuthorizationService,
+                    > tonic::server::UnaryService<super::GetRoleBindingRequest>
+                    for GetRoleBindingSvc<T> {
+                        type Response = super::GetRoleBindingResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetRoleBindingRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AuthorizationService>::get_role_binding(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetRoleBindingSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -1528,6 +2878,208 @@ pub mod authorization_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = CreateServiceAccountTokenSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/reprise.authorization.v1.AuthorizationService/ListServiceAccountTokens" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListServiceAccountTokensSvc<T: AuthorizationService>(
+                        pub Arc<T>,
+                    );
+                    impl<
+                        T: AuthorizationService,
+                    > tonic::server::UnaryService<super::ListServiceAccountTokensRequest>
+                    for ListServiceAccountTokensSvc<T> {
+                        type Response = super::ListServiceAccountTokensResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::ListServiceAccountTokensRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AuthorizationService>::list_service_account_tokens(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListServiceAccountTokensSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/reprise.authorization.v1.AuthorizationService/RevokeServiceAccountToken" => {
+                    #[allow(non_camel_case_types)]
+                    struct RevokeServiceAccountTokenSvc<T: AuthorizationService>(
+                        pub Arc<T>,
+                    );
+                    impl<
+                        T: AuthorizationService,
+                    > tonic::server::UnaryService<
+                        super::RevokeServiceAccountTokenRequest,
+                    > for RevokeServiceAccountTokenSvc<T> {
+                        type Response = super::RevokeServiceAccountTokenResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::RevokeServiceAccountTokenRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AuthorizationService>::revoke_service_account_token(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RevokeServiceAccountTokenSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/reprise.authorization.v1.AuthorizationService/ApplyPolicy" => {
+                    #[allow(non_camel_case_types)]
+                    struct ApplyPolicySvc<T: AuthorizationService>(pub Arc<T>);
+                    impl<
+                        T: AuthorizationService,
+                    > tonic::server::UnaryService<super::ApplyPolicyRequest>
+                    for ApplyPolicySvc<T> {
+                        type Response = super::ApplyPolicyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ApplyPolicyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AuthorizationService>::apply_policy(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ApplyPolicySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/reprise.authorization.v1.AuthorizationService/ListPolicyChanges" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListPolicyChangesSvc<T: AuthorizationService>(pub Arc<T>);
+                    impl<
+                        T: AuthorizationService,
+                    > tonic::server::UnaryService<super::ListPolicyChangesRequest>
+                    for ListPolicyChangesSvc<T> {
+                        type Response = super::ListPolicyChangesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListPolicyChangesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AuthorizationService>::list_policy_changes(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListPolicyChangesSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

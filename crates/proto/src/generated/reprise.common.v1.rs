@@ -323,6 +323,40 @@ pub enum ErrorReason {
     /// UNIMPLEMENTED { "reason": "METHOD_UNKNOWN" }
     /// ```
     MethodUnknown = 26,
+    /// The resource changed since the caller read it. Read it again, then decide again.
+    ///
+    /// ```text
+    /// ABORTED { "reason": "ETAG_MISMATCH", "metadata": { "resource": "…" } }
+    /// ```
+    EtagMismatch = 27,
+    /// The role is bound, so that deleting it would take it from somebody. Delete its bindings first, or
+    /// delete it with `force`.
+    ///
+    /// ```text
+    /// FAILED_PRECONDITION { "reason": "ROLE_BOUND", "metadata": { "role": "…", "role_bindings": "3" } }
+    /// ```
+    RoleBound = 28,
+    /// The role is built in, and cannot be changed or deleted by a call.
+    ///
+    /// ```text
+    /// FAILED_PRECONDITION { "reason": "ROLE_BUILT_IN", "metadata": { "role": "roles/SYSTEM_ADMIN" } }
+    /// ```
+    RoleBuiltIn = 29,
+    /// With these permissions the role could not be bound where it is: they mean nothing on so narrow a
+    /// resource. The message names such a binding.
+    ///
+    /// ```text
+    /// FAILED_PRECONDITION { "reason": "ROLE_TOO_WIDE", "metadata": {
+    ///    "role": "…", "role_binding": "…", "permissions": "workspace.config.get" } }
+    /// ```
+    RoleTooWide = 30,
+    /// Another policy file manages the role or binding. Take it out of one of the two files.
+    ///
+    /// ```text
+    /// FAILED_PRECONDITION { "reason": "MANAGED_BY_ANOTHER_POLICY", "metadata": {
+    ///    "resource": "…", "managed_by": "platform" } }
+    /// ```
+    ManagedByAnotherPolicy = 31,
 }
 impl ErrorReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -360,6 +394,11 @@ impl ErrorReason {
             Self::RollbackUnfinished => "ERROR_REASON_ROLLBACK_UNFINISHED",
             Self::LastAdministrator => "ERROR_REASON_LAST_ADMINISTRATOR",
             Self::MethodUnknown => "ERROR_REASON_METHOD_UNKNOWN",
+            Self::EtagMismatch => "ERROR_REASON_ETAG_MISMATCH",
+            Self::RoleBound => "ERROR_REASON_ROLE_BOUND",
+            Self::RoleBuiltIn => "ERROR_REASON_ROLE_BUILT_IN",
+            Self::RoleTooWide => "ERROR_REASON_ROLE_TOO_WIDE",
+            Self::ManagedByAnotherPolicy => "ERROR_REASON_MANAGED_BY_ANOTHER_POLICY",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -398,6 +437,13 @@ impl ErrorReason {
             "ERROR_REASON_ROLLBACK_UNFINISHED" => Some(Self::RollbackUnfinished),
             "ERROR_REASON_LAST_ADMINISTRATOR" => Some(Self::LastAdministrator),
             "ERROR_REASON_METHOD_UNKNOWN" => Some(Self::MethodUnknown),
+            "ERROR_REASON_ETAG_MISMATCH" => Some(Self::EtagMismatch),
+            "ERROR_REASON_ROLE_BOUND" => Some(Self::RoleBound),
+            "ERROR_REASON_ROLE_BUILT_IN" => Some(Self::RoleBuiltIn),
+            "ERROR_REASON_ROLE_TOO_WIDE" => Some(Self::RoleTooWide),
+            "ERROR_REASON_MANAGED_BY_ANOTHER_POLICY" => {
+                Some(Self::ManagedByAnotherPolicy)
+            }
             _ => None,
         }
     }
