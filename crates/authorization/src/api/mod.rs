@@ -24,22 +24,8 @@ use std::sync::Arc;
 use chassis::environment::Environment;
 use chassis::identity::{SigningFolder, TokenVerifier};
 use chassis::problem::Problem;
+use proto::authorization::v1 as pb;
 use proto::authorization::v1::authorization_service_server::AuthorizationService;
-use proto::authorization::v1::{
-    ApplyPolicyRequest, ApplyPolicyResponse, BatchCheckPermissionsRequest,
-    BatchCheckPermissionsResponse, CheckPermissionRequest, CheckPermissionResponse,
-    CreateRoleBindingRequest, CreateRoleBindingResponse, CreateRoleRequest, CreateRoleResponse,
-    CreateServiceAccountTokenRequest, CreateServiceAccountTokenResponse, DeleteRoleBindingRequest,
-    DeleteRoleBindingResponse, DeleteRoleRequest, DeleteRoleResponse, GetRoleBindingRequest,
-    GetRoleBindingResponse, GetRoleRequest, GetRoleResponse, GetSigningKeysRequest,
-    GetSigningKeysResponse, IssuePermitRequest, IssuePermitResponse,
-    ListEffectivePermissionsRequest, ListEffectivePermissionsResponse, ListPermissionsRequest,
-    ListPermissionsResponse, ListPolicyChangesRequest, ListPolicyChangesResponse,
-    ListRoleBindingsRequest, ListRoleBindingsResponse, ListRolesRequest, ListRolesResponse,
-    ListServiceAccountTokensRequest, ListServiceAccountTokensResponse,
-    RevokeServiceAccountTokenRequest, RevokeServiceAccountTokenResponse, UpdateRoleRequest,
-    UpdateRoleResponse, WhoAmIRequest, WhoAmIResponse,
-};
 use tonic::{Request, Response, Status};
 
 use crate::policy::Policy;
@@ -60,154 +46,10 @@ pub(crate) struct Authorization {
 pub(crate) const PUBLIC_METHODS: &[&str] =
     &["/reprise.authorization.v1.AuthorizationService/GetSigningKeys"];
 
-#[tonic::async_trait]
-impl AuthorizationService for Authorization {
-    async fn check_permission(
-        &self,
-        request: Request<CheckPermissionRequest>,
-    ) -> Result<Response<CheckPermissionResponse>, Status> {
-        answer(check_permission::handle(self, request).await)
-    }
+type Answer<T> = Result<Response<T>, Status>;
 
-    async fn batch_check_permissions(
-        &self,
-        request: Request<BatchCheckPermissionsRequest>,
-    ) -> Result<Response<BatchCheckPermissionsResponse>, Status> {
-        answer(batch_check_permissions::handle(self, request).await)
-    }
-
-    async fn issue_permit(
-        &self,
-        request: Request<IssuePermitRequest>,
-    ) -> Result<Response<IssuePermitResponse>, Status> {
-        answer(issue_permit::handle(self, request).await)
-    }
-
-    async fn who_am_i(
-        &self,
-        request: Request<WhoAmIRequest>,
-    ) -> Result<Response<WhoAmIResponse>, Status> {
-        answer(who_am_i::handle(&request))
-    }
-
-    async fn create_role(
-        &self,
-        request: Request<CreateRoleRequest>,
-    ) -> Result<Response<CreateRoleResponse>, Status> {
-        answer(create_role::handle(self, request).await)
-    }
-
-    async fn create_role_binding(
-        &self,
-        request: Request<CreateRoleBindingRequest>,
-    ) -> Result<Response<CreateRoleBindingResponse>, Status> {
-        answer(create_role_binding::handle(self, request).await)
-    }
-
-    async fn list_role_bindings(
-        &self,
-        request: Request<ListRoleBindingsRequest>,
-    ) -> Result<Response<ListRoleBindingsResponse>, Status> {
-        answer(list_role_bindings::handle(self, request).await)
-    }
-
-    async fn delete_role_binding(
-        &self,
-        request: Request<DeleteRoleBindingRequest>,
-    ) -> Result<Response<DeleteRoleBindingResponse>, Status> {
-        answer(delete_role_binding::handle(self, request).await)
-    }
-
-    async fn create_service_account_token(
-        &self,
-        request: Request<CreateServiceAccountTokenRequest>,
-    ) -> Result<Response<CreateServiceAccountTokenResponse>, Status> {
-        answer(create_service_account_token::handle(self, request).await)
-    }
-
-    async fn get_signing_keys(
-        &self,
-        _request: Request<GetSigningKeysRequest>,
-    ) -> Result<Response<GetSigningKeysResponse>, Status> {
-        answer(get_signing_keys::handle(self))
-    }
-
-    async fn list_effective_permissions(
-        &self,
-        _request: Request<ListEffectivePermissionsRequest>,
-    ) -> Result<Response<ListEffectivePermissionsResponse>, Status> {
-        answer(Err(unfinished()))
-    }
-
-    async fn list_permissions(
-        &self,
-        _request: Request<ListPermissionsRequest>,
-    ) -> Result<Response<ListPermissionsResponse>, Status> {
-        answer(Err(unfinished()))
-    }
-
-    async fn get_role(
-        &self,
-        _request: Request<GetRoleRequest>,
-    ) -> Result<Response<GetRoleResponse>, Status> {
-        answer(Err(unfinished()))
-    }
-
-    async fn list_roles(
-        &self,
-        _request: Request<ListRolesRequest>,
-    ) -> Result<Response<ListRolesResponse>, Status> {
-        answer(Err(unfinished()))
-    }
-
-    async fn update_role(
-        &self,
-        _request: Request<UpdateRoleRequest>,
-    ) -> Result<Response<UpdateRoleResponse>, Status> {
-        answer(Err(unfinished()))
-    }
-
-    async fn delete_role(
-        &self,
-        _request: Request<DeleteRoleRequest>,
-    ) -> Result<Response<DeleteRoleResponse>, Status> {
-        answer(Err(unfinished()))
-    }
-
-    async fn get_role_binding(
-        &self,
-        _request: Request<GetRoleBindingRequest>,
-    ) -> Result<Response<GetRoleBindingResponse>, Status> {
-        answer(Err(unfinished()))
-    }
-
-    async fn list_service_account_tokens(
-        &self,
-        _request: Request<ListServiceAccountTokensRequest>,
-    ) -> Result<Response<ListServiceAccountTokensResponse>, Status> {
-        answer(Err(unfinished()))
-    }
-
-    async fn revoke_service_account_token(
-        &self,
-        _request: Request<RevokeServiceAccountTokenRequest>,
-    ) -> Result<Response<RevokeServiceAccountTokenResponse>, Status> {
-        answer(Err(unfinished()))
-    }
-
-    async fn apply_policy(
-        &self,
-        _request: Request<ApplyPolicyRequest>,
-    ) -> Result<Response<ApplyPolicyResponse>, Status> {
-        answer(Err(unfinished()))
-    }
-
-    async fn list_policy_changes(
-        &self,
-        _request: Request<ListPolicyChangesRequest>,
-    ) -> Result<Response<ListPolicyChangesResponse>, Status> {
-        answer(Err(unfinished()))
-    }
+fn answer<T>(result: Result<T, Problem>) -> Answer<T> {
+    result.map(Response::new).map_err(Status::from)
 }
 
 fn unfinished() -> Problem {
@@ -218,6 +60,29 @@ fn unfinished() -> Problem {
     )
 }
 
-fn answer<T>(handled: Result<T, Problem>) -> Result<Response<T>, Status> {
-    Ok(Response::new(handled?))
+#[rustfmt::skip] // One line per RPC: this is the table of contents.
+#[deny(clippy::missing_trait_methods)]
+#[tonic::async_trait]
+impl AuthorizationService for Authorization {
+    async fn check_permission(&self, request: Request<pb::CheckPermissionRequest>) -> Answer<pb::CheckPermissionResponse> { answer(check_permission::handle(self, request).await) }
+    async fn batch_check_permissions(&self, request: Request<pb::BatchCheckPermissionsRequest>) -> Answer<pb::BatchCheckPermissionsResponse> { answer(batch_check_permissions::handle(self, request).await) }
+    async fn list_effective_permissions(&self, _: Request<pb::ListEffectivePermissionsRequest>) -> Answer<pb::ListEffectivePermissionsResponse> { answer(Err(unfinished())) }
+    async fn list_permissions(&self, _: Request<pb::ListPermissionsRequest>) -> Answer<pb::ListPermissionsResponse> { answer(Err(unfinished())) }
+    async fn issue_permit(&self, request: Request<pb::IssuePermitRequest>) -> Answer<pb::IssuePermitResponse> { answer(issue_permit::handle(self, request).await) }
+    async fn who_am_i(&self, request: Request<pb::WhoAmIRequest>) -> Answer<pb::WhoAmIResponse> { answer(who_am_i::handle(&request)) }
+    async fn create_role(&self, request: Request<pb::CreateRoleRequest>) -> Answer<pb::CreateRoleResponse> { answer(create_role::handle(self, request).await) }
+    async fn get_role(&self, _: Request<pb::GetRoleRequest>) -> Answer<pb::GetRoleResponse> { answer(Err(unfinished())) }
+    async fn list_roles(&self, _: Request<pb::ListRolesRequest>) -> Answer<pb::ListRolesResponse> { answer(Err(unfinished())) }
+    async fn update_role(&self, _: Request<pb::UpdateRoleRequest>) -> Answer<pb::UpdateRoleResponse> { answer(Err(unfinished())) }
+    async fn delete_role(&self, _: Request<pb::DeleteRoleRequest>) -> Answer<pb::DeleteRoleResponse> { answer(Err(unfinished())) }
+    async fn create_role_binding(&self, request: Request<pb::CreateRoleBindingRequest>) -> Answer<pb::CreateRoleBindingResponse> { answer(create_role_binding::handle(self, request).await) }
+    async fn get_role_binding(&self, _: Request<pb::GetRoleBindingRequest>) -> Answer<pb::GetRoleBindingResponse> { answer(Err(unfinished())) }
+    async fn list_role_bindings(&self, request: Request<pb::ListRoleBindingsRequest>) -> Answer<pb::ListRoleBindingsResponse> { answer(list_role_bindings::handle(self, request).await) }
+    async fn delete_role_binding(&self, request: Request<pb::DeleteRoleBindingRequest>) -> Answer<pb::DeleteRoleBindingResponse> { answer(delete_role_binding::handle(self, request).await) }
+    async fn create_service_account_token(&self, request: Request<pb::CreateServiceAccountTokenRequest>) -> Answer<pb::CreateServiceAccountTokenResponse> { answer(create_service_account_token::handle(self, request).await) }
+    async fn list_service_account_tokens(&self, _: Request<pb::ListServiceAccountTokensRequest>) -> Answer<pb::ListServiceAccountTokensResponse> { answer(Err(unfinished())) }
+    async fn revoke_service_account_token(&self, _: Request<pb::RevokeServiceAccountTokenRequest>) -> Answer<pb::RevokeServiceAccountTokenResponse> { answer(Err(unfinished())) }
+    async fn apply_policy(&self, _: Request<pb::ApplyPolicyRequest>) -> Answer<pb::ApplyPolicyResponse> { answer(Err(unfinished())) }
+    async fn list_policy_changes(&self, _: Request<pb::ListPolicyChangesRequest>) -> Answer<pb::ListPolicyChangesResponse> { answer(Err(unfinished())) }
+    async fn get_signing_keys(&self, _: Request<pb::GetSigningKeysRequest>) -> Answer<pb::GetSigningKeysResponse> { answer(get_signing_keys::handle(self)) }
 }

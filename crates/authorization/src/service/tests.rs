@@ -119,6 +119,7 @@ async fn the_service_starts_answers_stops_and_goes_on_where_it_was() {
             ..Default::default()
         }),
         request_id: String::new(),
+        reason: String::new(),
     };
     let bound = client
         .create_role_binding(running.as_admin(create))

@@ -62,10 +62,9 @@ fn answer<T>(result: Result<T, Problem>) -> Answer<T> {
 }
 
 #[rustfmt::skip] // One line per RPC: this is the table of contents.
+#[deny(clippy::missing_trait_methods)]
 #[tonic::async_trait]
 impl DeployRegistryService for Registry {
-    type DownloadDagBundleStream = download_dag_bundle::Chunks;
-
     async fn create_deployment(&self, request: Request<pb::CreateDeploymentRequest>) -> Answer<pb::CreateDeploymentResponse> { answer(create_deployment::handle(self, request).await) }
     async fn get_deployment(&self, request: Request<pb::GetDeploymentRequest>) -> Answer<pb::GetDeploymentResponse> { answer(get_deployment::handle(self, request).await) }
     async fn list_deployments(&self, request: Request<pb::ListDeploymentsRequest>) -> Answer<pb::ListDeploymentsResponse> { answer(list_deployments::handle(self, request).await) }
@@ -73,7 +72,7 @@ impl DeployRegistryService for Registry {
     async fn get_deploy(&self, request: Request<pb::GetDeployRequest>) -> Answer<pb::GetDeployResponse> { answer(get_deploy::handle(self, request).await) }
     async fn list_deploys(&self, request: Request<pb::ListDeploysRequest>) -> Answer<pb::ListDeploysResponse> { answer(list_deploys::handle(self, request).await) }
     async fn upload_dag_bundle(&self, request: Request<Streaming<pb::UploadDagBundleRequest>>) -> Answer<pb::UploadDagBundleResponse> { answer(upload_dag_bundle::handle(self, request).await) }
-    async fn download_dag_bundle(&self, request: Request<pb::DownloadDagBundleRequest>) -> Answer<Self::DownloadDagBundleStream> { answer(download_dag_bundle::handle(self, request).await) }
+    async fn download_dag_bundle(&self, request: Request<pb::DownloadDagBundleRequest>) -> Answer<download_dag_bundle::Chunks> { answer(download_dag_bundle::handle(self, request).await) }
     async fn get_dag_bundle(&self, request: Request<pb::GetDagBundleRequest>) -> Answer<pb::GetDagBundleResponse> { answer(get_dag_bundle::handle(self, request).await) }
     async fn create_rollback_deploy(&self, request: Request<pb::CreateRollbackDeployRequest>) -> Answer<pb::CreateRollbackDeployResponse> { answer(create_rollback_deploy::handle(self, request).await) }
     async fn close_rollback(&self, request: Request<pb::CloseRollbackRequest>) -> Answer<pb::CloseRollbackResponse> { answer(close_rollback::handle(self, request).await) }

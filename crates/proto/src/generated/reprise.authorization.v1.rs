@@ -1777,7 +1777,9 @@ pub mod authorization_service_server {
         ) -> std::result::Result<
             tonic::Response<super::CheckPermissionResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// BatchCheckPermissions decides many questions about one person at one policy revision. An item
         /// that cannot be decided has an error of its own.
         ///
@@ -1789,7 +1791,9 @@ pub mod authorization_service_server {
         ) -> std::result::Result<
             tonic::Response<super::BatchCheckPermissionsResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// ListEffectivePermissions returns everything that somebody holds on a resource, and by what. It is
         /// for showing: to enforce, ask CheckPermission for what is needed.
         ///
@@ -1801,7 +1805,9 @@ pub mod authorization_service_server {
         ) -> std::result::Result<
             tonic::Response<super::ListEffectivePermissionsResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// ListPermissions returns every permission that there is.
         ///
         /// Needs nothing but an identity. Safe to retry. Errors: none of its own.
@@ -1811,7 +1817,9 @@ pub mod authorization_service_server {
         ) -> std::result::Result<
             tonic::Response<super::ListPermissionsResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// IssuePermit checks afresh whether a person may do one rollback, and if so signs a permit for
         /// exactly that one, valid for at most 15 seconds. The first permit of a rollback needs the
         /// person's own token and leaves a grant; a later one can be had for the same rollback by the grant
@@ -1825,14 +1833,18 @@ pub mod authorization_service_server {
         ) -> std::result::Result<
             tonic::Response<super::IssuePermitResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// WhoAmI returns the identity that the caller's token carries.
         ///
         /// Needs nothing but an identity. Safe to retry. Errors: none of its own.
         async fn who_am_i(
             &self,
             request: tonic::Request<super::WhoAmIRequest>,
-        ) -> std::result::Result<tonic::Response<super::WhoAmIResponse>, tonic::Status>;
+        ) -> std::result::Result<tonic::Response<super::WhoAmIResponse>, tonic::Status> {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// CreateRole creates a custom role.
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
@@ -1845,7 +1857,9 @@ pub mod authorization_service_server {
         ) -> std::result::Result<
             tonic::Response<super::CreateRoleResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// GetRole returns a role.
         ///
         /// Needs nothing but an identity for a built-in role; for a custom one `system.iam.update`,
@@ -1854,7 +1868,12 @@ pub mod authorization_service_server {
         async fn get_role(
             &self,
             request: tonic::Request<super::GetRoleRequest>,
-        ) -> std::result::Result<tonic::Response<super::GetRoleResponse>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::GetRoleResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// ListRoles lists the custom roles of a resource, ordered by name; with `include_inherited` all
         /// that can be bound there: the built-in ones, and the custom ones of the resources above.
         ///
@@ -1867,7 +1886,9 @@ pub mod authorization_service_server {
         ) -> std::result::Result<
             tonic::Response<super::ListRolesResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// UpdateRole changes a custom role, and so what everybody has to whom it is bound. What the role
         /// gains must have a meaning wherever it is bound.
         ///
@@ -1881,7 +1902,9 @@ pub mod authorization_service_server {
         ) -> std::result::Result<
             tonic::Response<super::UpdateRoleResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// DeleteRole deletes a custom role that is not bound; with `force` its bindings too. Bindings that
         /// have expired do not count.
         ///
@@ -1895,7 +1918,9 @@ pub mod authorization_service_server {
         ) -> std::result::Result<
             tonic::Response<super::DeleteRoleResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// CreateRoleBinding gives a role to a principal, for ever or until an expire_time. A binding that
         /// exists is returned as it is; if it expires at another time than the one asked for, it is
         /// RESOURCE_ALREADY_EXISTS. What the role holds must have a meaning on the parent: a role with
@@ -1912,7 +1937,9 @@ pub mod authorization_service_server {
         ) -> std::result::Result<
             tonic::Response<super::CreateRoleBindingResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// GetRoleBinding returns a binding.
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
@@ -1924,7 +1951,9 @@ pub mod authorization_service_server {
         ) -> std::result::Result<
             tonic::Response<super::GetRoleBindingResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// ListRoleBindings lists the bindings on a resource itself, or on all below it too, of everybody or
         /// of one principal, ordered by resource and id. Bindings that have expired are among them.
         ///
@@ -1937,7 +1966,9 @@ pub mod authorization_service_server {
         ) -> std::result::Result<
             tonic::Response<super::ListRoleBindingsResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// DeleteRoleBinding takes a role from a principal. Once it is answered, no permit is issued and no
         /// fully consistent check succeeds by the binding, on any replica. The last binding that makes
         /// somebody SYSTEM_ADMIN on the system, and does not expire, cannot be deleted.
@@ -1951,7 +1982,9 @@ pub mod authorization_service_server {
         ) -> std::result::Result<
             tonic::Response<super::DeleteRoleBindingResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// CreateServiceAccountToken makes a token for a service account, which comes into being with its
         /// first token and holds nothing until a role is bound to it: until then all it asks for is
         /// RESOURCE_NOT_FOUND. The token is shown once: a retry with the same `request_id` returns only what
@@ -1967,7 +2000,9 @@ pub mod authorization_service_server {
         ) -> std::result::Result<
             tonic::Response<super::CreateServiceAccountTokenResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// ListServiceAccountTokens lists what is known of the tokens of a service account, or of all
         /// service accounts of a resource; never the tokens. They are ordered by account and id.
         ///
@@ -1980,7 +2015,9 @@ pub mod authorization_service_server {
         ) -> std::result::Result<
             tonic::Response<super::ListServiceAccountTokensResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// RevokeServiceAccountToken ends a token before its time. Once it is answered, no permit is issued
         /// and no fully consistent check succeeds by the token, on any replica; other checks refuse it
         /// within 5 seconds. A token that was revoked stays as it is.
@@ -1994,7 +2031,9 @@ pub mod authorization_service_server {
         ) -> std::result::Result<
             tonic::Response<super::RevokeServiceAccountTokenResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// ApplyPolicy makes roles and bindings be as a policy file says: it creates what is missing, changes
         /// what differs, and deletes what an earlier version of the same file brought and this one does not
         /// have. What was made by calls and stands in no file is left alone. With validate_only it returns
@@ -2011,7 +2050,9 @@ pub mod authorization_service_server {
         ) -> std::result::Result<
             tonic::Response<super::ApplyPolicyResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// ListPolicyChanges lists the changes of the policy on a resource itself, or on all below it too:
         /// who did what, when and why. The newest are first.
         ///
@@ -2024,7 +2065,9 @@ pub mod authorization_service_server {
         ) -> std::result::Result<
             tonic::Response<super::ListPolicyChangesResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// GetSigningKeys returns the public keys of permits and of service accounts' tokens, old ones
         /// included.
         ///
@@ -2035,7 +2078,9 @@ pub mod authorization_service_server {
         ) -> std::result::Result<
             tonic::Response<super::GetSigningKeysResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
     }
     /// AuthorizationService says who may do what, and signs the permits without which no rollback is
     /// written.

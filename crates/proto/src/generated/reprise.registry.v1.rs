@@ -1229,7 +1229,9 @@ pub mod deploy_registry_service_server {
         ) -> std::result::Result<
             tonic::Response<super::CreateDeploymentResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// GetDeployment returns a Deployment with its latest and current deploy.
         ///
         /// Needs `deployment.config.get`; with `workspace.deployments.get` alone the answer holds only
@@ -1240,7 +1242,9 @@ pub mod deploy_registry_service_server {
         ) -> std::result::Result<
             tonic::Response<super::GetDeploymentResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// ListDeployments lists the Deployments of a workspace that the caller may see, ordered by name.
         /// A page can be short, even empty, and still have a next one.
         ///
@@ -1251,7 +1255,9 @@ pub mod deploy_registry_service_server {
         ) -> std::result::Result<
             tonic::Response<super::ListDeploymentsResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// CreateDeploy records a deploy. The first deploy of a Deployment ships an image. DAG bundles are
         /// shipped in the mode DAG_ONLY only, after they were uploaded with UploadDagBundle.
         ///
@@ -1265,7 +1271,9 @@ pub mod deploy_registry_service_server {
         ) -> std::result::Result<
             tonic::Response<super::CreateDeployResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// GetDeploy returns one deploy.
         ///
         /// Needs `deployment.deployRevisions.get`. Reads are safe to retry. Errors: INVALID_FIELDS,
@@ -1276,7 +1284,9 @@ pub mod deploy_registry_service_server {
         ) -> std::result::Result<
             tonic::Response<super::GetDeployResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// ListDeploys lists the deploys of a Deployment, newest first. Pages stay stable while deploys
         /// arrive. A page with large settings can be short, and still have a next one.
         ///
@@ -1288,7 +1298,9 @@ pub mod deploy_registry_service_server {
         ) -> std::result::Result<
             tonic::Response<super::ListDeploysResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// UploadDagBundle stores a bundle: first a header, then its bytes in order. The bundle exists once
         /// all bytes have arrived and have the digest that was announced; until then nothing of it can be
         /// seen. Content that the Deployment already has is answered after the header.
@@ -1301,16 +1313,9 @@ pub mod deploy_registry_service_server {
         ) -> std::result::Result<
             tonic::Response<super::UploadDagBundleResponse>,
             tonic::Status,
-        >;
-        /// Server streaming response type for the DownloadDagBundle method.
-        type DownloadDagBundleStream: tonic::codegen::tokio_stream::Stream<
-                Item = std::result::Result<
-                    super::DownloadDagBundleResponse,
-                    tonic::Status,
-                >,
-            >
-            + std::marker::Send
-            + 'static;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// DownloadDagBundle streams a bundle: first what it is, then its bytes in order.
         ///
         /// Needs `deployment.images.pull`. Reads are safe to retry. Errors: INVALID_FIELDS,
@@ -1320,9 +1325,11 @@ pub mod deploy_registry_service_server {
             &self,
             request: tonic::Request<super::DownloadDagBundleRequest>,
         ) -> std::result::Result<
-            tonic::Response<Self::DownloadDagBundleStream>,
+            tonic::Response<BoxStream<super::DownloadDagBundleResponse>>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// GetDagBundle tells whether the Deployment has a bundle, and its size.
         ///
         /// Needs `deployment.images.pull`. Reads are safe to retry. Errors: INVALID_FIELDS,
@@ -1334,7 +1341,9 @@ pub mod deploy_registry_service_server {
         ) -> std::result::Result<
             tonic::Response<super::GetDagBundleResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// CreateRollbackDeploy writes the deploy of a rollback: a new deploy whose revision the registry
         /// composes from the target, the current deploy and the scope. With `validate_only` it shows that
         /// deploy and every blocker, and writes nothing.
@@ -1350,7 +1359,9 @@ pub mod deploy_registry_service_server {
         ) -> std::result::Result<
             tonic::Response<super::CreateRollbackDeployResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// CloseRollback settles what became of a rollback whose write is in doubt: it returns the deploy
         /// of the rollback if there is one, and otherwise makes sure that there never will be.
         ///
@@ -1362,7 +1373,9 @@ pub mod deploy_registry_service_server {
         ) -> std::result::Result<
             tonic::Response<super::CloseRollbackResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
     }
     /// DeployRegistryService keeps Deployments and the history of their deploys, and writes the deploy
     /// that a rollback makes. Nothing in a history is ever changed or removed.
@@ -1792,7 +1805,9 @@ pub mod deploy_registry_service_server {
                         super::DownloadDagBundleRequest,
                     > for DownloadDagBundleSvc<T> {
                         type Response = super::DownloadDagBundleResponse;
-                        type ResponseStream = T::DownloadDagBundleStream;
+                        type ResponseStream = BoxStream<
+                            super::DownloadDagBundleResponse,
+                        >;
                         type Future = BoxFuture<
                             tonic::Response<Self::ResponseStream>,
                             tonic::Status,

@@ -791,7 +791,9 @@ pub mod rollback_service_server {
         ) -> std::result::Result<
             tonic::Response<super::PlanRollbackResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// CreateRollback rolls a Deployment back and answers when the new deploy is written. Once
         /// accepted, a rollback finishes whatever crashes, also if the caller goes away.
         ///
@@ -808,7 +810,9 @@ pub mod rollback_service_server {
         ) -> std::result::Result<
             tonic::Response<super::CreateRollbackResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// GetRollback returns the record of a rollback.
         ///
         /// Needs `deployment.deployRevisions.get`. Reads are safe to retry. Errors: INVALID_FIELDS,
@@ -819,7 +823,9 @@ pub mod rollback_service_server {
         ) -> std::result::Result<
             tonic::Response<super::GetRollbackResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
     }
     /// RollbackService rolls Deployments back to earlier deploys. A rollback is a new deploy of an
     /// earlier version: it never changes the history.

@@ -33,6 +33,7 @@ pub(crate) struct Api {
     pub(crate) environment: Environment,
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[tonic::async_trait]
 impl RollbackService for Api {
     async fn plan_rollback(

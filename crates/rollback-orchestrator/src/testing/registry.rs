@@ -9,7 +9,7 @@ use proto::registry::v1::deploy_registry_service_server::{
     DeployRegistryService, DeployRegistryServiceServer,
 };
 use proto::registry::v1::*;
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status};
 
 use super::{refusal, serve};
 
@@ -208,56 +208,8 @@ impl DeployRegistryService for FakeRegistry {
             next_page_token: String::new(),
         }))
     }
-
-    async fn create_deployment(
-        &self,
-        _: Request<CreateDeploymentRequest>,
-    ) -> Result<Response<CreateDeploymentResponse>, Status> {
-        Err(not_called())
-    }
-
-    async fn list_deployments(
-        &self,
-        _: Request<ListDeploymentsRequest>,
-    ) -> Result<Response<ListDeploymentsResponse>, Status> {
-        Err(not_called())
-    }
-
-    async fn create_deploy(
-        &self,
-        _: Request<CreateDeployRequest>,
-    ) -> Result<Response<CreateDeployResponse>, Status> {
-        Err(not_called())
-    }
-
-    async fn upload_dag_bundle(
-        &self,
-        _: Request<Streaming<UploadDagBundleRequest>>,
-    ) -> Result<Response<UploadDagBundleResponse>, Status> {
-        Err(not_called())
-    }
-
-    type DownloadDagBundleStream = tokio_stream::Empty<Result<DownloadDagBundleResponse, Status>>;
-
-    async fn download_dag_bundle(
-        &self,
-        _: Request<DownloadDagBundleRequest>,
-    ) -> Result<Response<Self::DownloadDagBundleStream>, Status> {
-        Err(not_called())
-    }
-
-    async fn get_dag_bundle(
-        &self,
-        _: Request<GetDagBundleRequest>,
-    ) -> Result<Response<GetDagBundleResponse>, Status> {
-        Err(not_called())
-    }
 }
 
 fn closed() -> Status {
     refusal(Code::FailedPrecondition, ErrorReason::RollbackClosed)
-}
-
-fn not_called() -> Status {
-    Status::unimplemented("the orchestrator has no business here")
 }

@@ -28,9 +28,12 @@ async fn a_check_says_what_granted_the_permission(db: TestDatabase) {
                     principal: "group:data".to_owned(),
                     role: "roles/DEPLOYMENT_EDITOR".to_owned(),
                     role_binding: bound.name,
+                    resource: "workspaces/w".to_owned(),
+                    expire_time: None,
                 }),
                 explanation: "roles/DEPLOYMENT_EDITOR is bound to group:data on workspaces/w"
                     .to_owned(),
+                missing: None,
             }),
             principal: "user:bob".to_owned(),
             policy_revision: 2,
@@ -139,6 +142,7 @@ async fn all_that_is_wrong_with_a_question_is_told_at_once(db: TestDatabase) {
         consistency: Some(pb::Consistency {
             requirement: Some(Requirement::AtLeastAsFresh(-1)),
         }),
+        ..Default::default()
     };
     let wrong = house
         .service

@@ -195,6 +195,7 @@ fn binding(principal: &str, role: &str, parent: &str) -> pb::CreateRoleBindingRe
             ..Default::default()
         }),
         request_id: String::new(),
+        reason: String::new(),
     }
 }
 
@@ -207,6 +208,7 @@ fn role(parent: &str, id: &str, permissions: &[&str]) -> pb::CreateRoleRequest {
             ..Default::default()
         }),
         request_id: String::new(),
+        reason: String::new(),
     }
 }
 
@@ -214,8 +216,7 @@ fn check(permission: &str, resource: &str) -> pb::CheckPermissionRequest {
     pb::CheckPermissionRequest {
         permission: permission.to_owned(),
         resource: resource.to_owned(),
-        subject_token: String::new(),
-        consistency: None,
+        ..Default::default()
     }
 }
 

@@ -33,6 +33,11 @@ async fn a_role_is_created_as_it_was_asked_for(db: TestDatabase) {
         created_by,
         create_time,
         etag,
+        update_time: _,
+        updated_by: _,
+        managed_by: _,
+        added_permissions: _,
+        removed_permissions: _,
     } = answer.role.unwrap();
     assert_eq!(name, "workspaces/w/roles/pusher");
     assert_eq!(
@@ -73,6 +78,7 @@ async fn all_that_is_wrong_with_a_role_is_told_at_once(db: TestDatabase) {
             ..Default::default()
         }),
         request_id: "1".to_owned(),
+        reason: String::new(),
     };
     let request = house.as_user("admin", asked);
     let wrong = house.service.create_role(request).await.unwrap_err();
@@ -350,6 +356,7 @@ async fn a_list_has_pages_that_belong_to_it(db: TestDatabase) {
             parent: parent.to_owned(),
             page_size,
             page_token: page_token.to_owned(),
+            ..Default::default()
         };
         let answer = house
             .service
@@ -435,6 +442,7 @@ async fn a_repeated_request_is_answered_once_more(db: TestDatabase) {
     let delete = DeleteRoleBindingRequest {
         name: name.clone(),
         request_id,
+        reason: String::new(),
     };
     let first = house
         .service

@@ -89,10 +89,6 @@ impl Policy {
     }
 }
 
-fn not_here<T>() -> Result<Response<T>, Status> {
-    Err(Status::unimplemented("the registry does not ask this"))
-}
-
 #[rustfmt::skip]
 #[tonic::async_trait]
 impl AuthorizationService for Checks {
@@ -110,13 +106,4 @@ impl AuthorizationService for Checks {
         let results = request.questions.iter().map(decide).collect();
         Ok(Response::new(pb::BatchCheckPermissionsResponse { results, ..Default::default() }))
     }
-    async fn check_permission(&self, _: Request<pb::CheckPermissionRequest>) -> Result<Response<pb::CheckPermissionResponse>, Status> { not_here() }
-    async fn issue_permit(&self, _: Request<pb::IssuePermitRequest>) -> Result<Response<pb::IssuePermitResponse>, Status> { not_here() }
-    async fn who_am_i(&self, _: Request<pb::WhoAmIRequest>) -> Result<Response<pb::WhoAmIResponse>, Status> { not_here() }
-    async fn create_role(&self, _: Request<pb::CreateRoleRequest>) -> Result<Response<pb::CreateRoleResponse>, Status> { not_here() }
-    async fn create_role_binding(&self, _: Request<pb::CreateRoleBindingRequest>) -> Result<Response<pb::CreateRoleBindingResponse>, Status> { not_here() }
-    async fn list_role_bindings(&self, _: Request<pb::ListRoleBindingsRequest>) -> Result<Response<pb::ListRoleBindingsResponse>, Status> { not_here() }
-    async fn delete_role_binding(&self, _: Request<pb::DeleteRoleBindingRequest>) -> Result<Response<pb::DeleteRoleBindingResponse>, Status> { not_here() }
-    async fn create_service_account_token(&self, _: Request<pb::CreateServiceAccountTokenRequest>) -> Result<Response<pb::CreateServiceAccountTokenResponse>, Status> { not_here() }
-    async fn get_signing_keys(&self, _: Request<pb::GetSigningKeysRequest>) -> Result<Response<pb::GetSigningKeysResponse>, Status> { not_here() }
 }
