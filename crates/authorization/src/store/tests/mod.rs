@@ -1,0 +1,94 @@
+//! Every method of the store, on both databases.
+
+mod grants;
+mod policy;
+mod requests;
+mod role_bindings;
+mod service_accounts;
+
+use chassis::requests::Request;
+use chassis::testing::TestDatabase;
+use chrono::{DateTime, Utc};
+use model::names::{Principal, RequestId, RoleBindingId, RoleBindingName};
+use model::permissions::{Permission, PermissionSet};
+use proto::authorization::v1::CreateRoleRequest;
+use uuid::Uuid;
+
+use super::Store;
+use crate::domain::policy::{PolicyRevision, Role, RoleBinding};
+use crate::domain::tokens::{ServiceAccountToken, TokenId};
+
+const FIRST: PolicyRevision = PolicyRevision(1);
+
+/// A time with microseconds.
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(1_700_000_000_123_456).unwrap()
+}
+
+async fn empty(db: &TestDatabase) -> Store {
+    let store = Store::new(db.database.clone());
+    let first = RoleBindingId::new(Uuid::from_u128(1));
+    assert!(
+        store
+            .bootstrap(&"admin".parse().unwrap(), first, now())
+            .await
+            .unwrap()
+    );
+    store
+}
+
+fn role(name: &str) -> Role {
+    Role {
+        name: name.parse().unwrap(),
+        display_name: "Pusher of DAGs".to_owned(),
+        description: "line one\nline two".to_owned(),
+        permissions: PermissionSet::of(&[
+            Permission::DeploymentDagsPush,
+            Permission::DeploymentConfigGet,
+        ]),
+        created_by: "user:admin".parse().unwrap(),
+        create_time: now(),
+    }
+}
+
+fn binding(id: u128, principal: &str, role: &str, resource: &str) -> RoleBinding {
+    RoleBinding {
+        name: RoleBindingName::new(
+            resource.parse().unwrap(),
+            RoleBindingId::new(Uuid::from_u128(id)),
+        ),
+        principal: principal.parse().unwrap(),
+        role: role.parse().unwrap(),
+        created_by: "user:admin".parse().unwrap(),
+        create_time: now(),
+    }
+}
+
+fn token(id: u128) -> ServiceAccountToken {
+    ServiceAccountToken {
+        id: TokenId(Uuid::from_u128(id)),
+        account: "workspaces/w/serviceAccounts/ci".parse().unwrap(),
+        description: "for CI".to_owned(),
+        expire_time: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
+        created_by: "user:admin".parse().unwrap(),
+        create_time: now(),
+    }
+}
+
+/// A request whose body is told by `body`.
+fn request(method: &'static str, id: u128, body: &str) -> Request {
+    let message = CreateRoleRequest {
+        role_id: body.to_owned(),
+        ..CreateRoleRequest::default()
+    };
+    let principal = "user:admin".parse::<Principal>().unwrap();
+    let id = Uuid::from_u128(id)
+        .to_string()
+        .parse::<RequestId>()
+        .unwrap();
+    Request::new(&principal, method, &"system", id, &message)
+}
+
+async fn revision(store: &Store) -> PolicyRevision {
+    store.freshness(None).await.unwrap().revision
+}
