@@ -65,7 +65,7 @@ impl Asked {
         if subject_token.is_empty() {
             return Self::caller(caller, service.environment.now());
         }
-        require_of_service(caller, Permission::SystemPermissionsCheck)?;
+        require_of_service(service, caller, Permission::SystemPermissionsCheck)?;
         Self::person(service, subject_token)
     }
 
@@ -86,7 +86,11 @@ impl Asked {
 }
 
 /// Fails unless the caller is a service that has the permission by configuration.
-pub(super) fn require_of_service(caller: &Caller, permission: Permission) -> Result<(), Problem> {
+pub(super) fn require_of_service(
+    _service: &Authorization,
+    caller: &Caller,
+    permission: Permission,
+) -> Result<(), Problem> {
     if caller.service_permissions().contains(permission) {
         return Ok(());
     }

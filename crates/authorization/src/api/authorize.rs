@@ -4,6 +4,7 @@ use chassis::problem::Problem;
 use model::names::{Level, ResourceName};
 use model::permissions::{Permission, PermissionSet};
 
+use super::Authorization;
 use crate::domain::decision::{Decision, Denied};
 use crate::domain::index::Index;
 use crate::domain::subject::Subject;
@@ -11,6 +12,7 @@ use crate::domain::subject::Subject;
 /// Fails unless the caller holds the permission on the resource. To a caller who holds nothing there
 /// the resource does not exist; the system exists for everybody.
 pub(super) fn authorize(
+    _service: &Authorization,
     index: &Index,
     caller: &Subject,
     permission: Permission,

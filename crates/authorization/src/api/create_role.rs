@@ -43,10 +43,10 @@ pub(super) async fn handle(
         made,
     } = loop {
         let index = attempts.policy().await?;
-        authorize(&index, &subject, administering(&parent), &parent)?;
+        authorize(service, &index, &subject, administering(&parent), &parent)?;
         let (role, request_id) = decode(&request, &parent, &subject.principal, now)?;
         grant_rule::check_permissions(&index, &subject, role.permissions, &parent)
-            .map_err(|error| problems::ungrantable(&subject, &error))?;
+            .map_err(|error| problems::ungrantable(service, &index, &subject, &error))?;
         let request_id = request_id.map(|id| {
             requests::Request::new(&subject.principal, "CreateRole", &parent, id, &request)
         });

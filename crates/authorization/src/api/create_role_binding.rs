@@ -42,13 +42,13 @@ pub(super) async fn handle(
         made,
     } = loop {
         let index = attempts.policy().await?;
-        authorize(&index, &subject, administering(&parent), &parent)?;
+        authorize(service, &index, &subject, administering(&parent), &parent)?;
         let Wanted {
             principal,
             role,
             request_id,
         } = decode(&request, &index, &parent)?;
-        check_grantable(&index, &subject, &role, &parent)?;
+        check_grantable(service, &index, &subject, &role, &parent)?;
         let id = RoleBindingId::new(service.environment.new_uuid());
         let binding = RoleBinding {
             name: RoleBindingName::new(parent.clone(), id),
@@ -175,6 +175,7 @@ fn decode_role(
 }
 
 fn check_grantable(
+    service: &Authorization,
     index: &Index,
     granter: &Subject,
     role: &RoleName,
@@ -184,5 +185,5 @@ fn check_grantable(
         .role(role)
         .ok_or_else(|| Problem::not_found("role", role))?;
     grant_rule::check_role(index, granter, role, resource)
-        .map_err(|error| problems::ungrantable(granter, &error))
+        .map_err(|error| problems::ungrantable(service, index, granter, &error))
 }

@@ -47,10 +47,10 @@ pub(super) async fn handle(
         made,
     } = loop {
         let index = attempts.policy().await?;
-        authorize(&index, &subject, creating(&parent), &parent)?;
+        authorize(service, &index, &subject, creating(&parent), &parent)?;
         let (token, request_id) = decode(&request, id, &account, &subject.principal, now)?;
         grant_rule::check_account(&index, &subject, &account)
-            .map_err(|error| problems::ungrantable(&subject, &error))?;
+            .map_err(|error| problems::ungrantable(service, &index, &subject, &error))?;
         let request_id = request_id.map(|id| {
             let method = "CreateServiceAccountToken";
             requests::Request::new(&subject.principal, method, &account, id, &request)

@@ -36,7 +36,13 @@ pub(super) async fn handle(
         made,
     } = loop {
         let index = attempts.policy().await?;
-        authorize(&index, &subject, administering(&resource), &resource)?;
+        authorize(
+            service,
+            &index,
+            &subject,
+            administering(&resource),
+            &resource,
+        )?;
         let request_id = request_id(&request)?.map(|id| {
             requests::Request::new(&subject.principal, "DeleteRoleBinding", &name, id, &request)
         });

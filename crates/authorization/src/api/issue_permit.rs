@@ -32,7 +32,7 @@ pub(super) async fn handle(
     request: Request<IssuePermitRequest>,
 ) -> Result<IssuePermitResponse, Problem> {
     let caller = identity::caller(&request)?;
-    require_of_service(&caller, Permission::SystemPermitsIssue)?;
+    require_of_service(service, &caller, Permission::SystemPermitsIssue)?;
     let Wanted {
         rollback,
         authority,

@@ -30,7 +30,13 @@ pub(super) async fn handle(
     };
     let asked = Asked::caller(&caller, service.environment.now())?;
     let index = service.policy.remembered()?;
-    authorize(&index, &asked.subject, administering(&parent), &parent)?;
+    authorize(
+        service,
+        &index,
+        &asked.subject,
+        administering(&parent),
+        &parent,
+    )?;
 
     let page = Page::read(&mut fields, page_size, &page_token, &parent);
     let Some((page, after)) = page.and_then(|page| position(&mut fields, page)) else {

@@ -6,7 +6,9 @@ use chassis::problem::Problem;
 use proto::common::v1::ErrorReason;
 use tonic::Code;
 
+use super::Authorization;
 use crate::domain::grant_rule::Ungrantable;
+use crate::domain::index::Index;
 use crate::domain::subject::Subject;
 use crate::{policy, store};
 
@@ -67,7 +69,12 @@ pub(super) fn policy_keeps_moving() -> Problem {
 }
 
 /// The caller would give what it does not hold.
-pub(super) fn ungrantable(granter: &Subject, error: &Ungrantable) -> Problem {
+pub(super) fn ungrantable(
+    _service: &Authorization,
+    _index: &Index,
+    granter: &Subject,
+    error: &Ungrantable,
+) -> Problem {
     let principal = &granter.principal;
     let (message, permissions, resource) = match error {
         Ungrantable::Exceeds { resource, missing } => {
