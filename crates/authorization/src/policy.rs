@@ -12,6 +12,7 @@ use std::future::Future;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use chassis::environment::Environment;
 use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -57,7 +58,7 @@ pub(crate) enum Error {
         /// What is there.
         newest: PolicyRevision,
     },
-    /// The token of a service account is not known, not for that account, or expired.
+    /// The token of a service account is not known, not for that account, revoked, or expired.
     #[error("the token is not known, or no more")]
     TokenRefused,
     /// Building the index failed.
@@ -69,6 +70,7 @@ pub(crate) enum Error {
 #[derive(Debug)]
 pub(crate) struct Policy {
     store: Store,
+    environment: Environment,
     known: RwLock<Known>,
     /// Held while an index is built.
     building: Mutex<()>,
@@ -89,9 +91,9 @@ struct Known {
 
 impl Policy {
     /// Reads the whole policy.
-    pub(crate) async fn load(store: Store) -> Result<Self, Error> {
+    pub(crate) async fn load(store: Store, environment: Environment) -> Result<Self, Error> {
         let read_at = Instant::now();
-        let index = build(within(READING_LIMIT, store.policy()).await?).await?;
+        let index = read(&store, &environment).await?;
         let known = Known {
             index: Arc::new(index),
             read_at,
@@ -99,6 +101,7 @@ impl Policy {
         };
         Ok(Self {
             store,
+            environment,
             known: RwLock::new(known),
             building: Mutex::default(),
             changing: Mutex::default(),
@@ -106,8 +109,12 @@ impl Policy {
         })
     }
 
-    /// What is in memory, if it is fresh enough.
-    pub(crate) fn remembered(&self) -> Result<Arc<Index>, Error> {
+    /// What is in memory, if it is fresh enough and does not know that the token was revoked.
+    pub(crate) fn remembered(&self, credential: &Credential) -> Result<Arc<Index>, Error> {
+        accept(self.fresh()?, credential)
+    }
+
+    fn fresh(&self) -> Result<Arc<Index>, Error> {
         let Known {
             index,
             read_at: _,
@@ -133,9 +140,15 @@ impl Policy {
         }
     }
 
-    /// A policy that is at least this one, which is waited for.
-    pub(crate) async fn at_least(&self, wanted: PolicyRevision) -> Result<Arc<Index>, Error> {
-        self.at_least_within(wanted, LONGEST_WAIT).await
+    /// A policy that is at least this one, which is waited for, if it does not know that the token
+    /// was revoked.
+    pub(crate) async fn at_least(
+        &self,
+        wanted: PolicyRevision,
+        credential: &Credential,
+    ) -> Result<Arc<Index>, Error> {
+        let index = self.at_least_within(wanted, LONGEST_WAIT).await?;
+        accept(index, credential)
     }
 
     async fn at_least_within(
@@ -145,7 +158,7 @@ impl Policy {
     ) -> Result<Arc<Index>, Error> {
         let deadline = Instant::now() + wait;
         let mut replaced = self.replaced.subscribe();
-        if let Ok(index) = self.remembered()
+        if let Ok(index) = self.fresh()
             && index.revision() >= wanted
         {
             return Ok(index);
@@ -158,7 +171,7 @@ impl Policy {
             };
             // The background task looks for it.
             match tokio::time::timeout_at(deadline, replaced.changed()).await {
-                Ok(Ok(())) => index = self.remembered()?,
+                Ok(Ok(())) => index = self.fresh()?,
                 Ok(Err(_)) | Err(_) => return Err(not_reached),
             }
         }
@@ -213,8 +226,7 @@ impl Policy {
             return Ok(index);
         }
         let read_at = Instant::now();
-        let rows = within(READING_LIMIT, self.store.policy()).await?;
-        let index = Arc::new(build(rows).await?);
+        let index = Arc::new(read(&self.store, &self.environment).await?);
         let known = Known {
             index: Arc::clone(&index),
             read_at,
@@ -247,6 +259,19 @@ impl Policy {
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
+}
+
+/// A revocation moves the policy, so that an index of a later revision knows of it.
+fn accept(index: Arc<Index>, credential: &Credential) -> Result<Arc<Index>, Error> {
+    match credential.recorded_id() {
+        Some(id) if index.revoked(id) => Err(Error::TokenRefused),
+        Some(_) | None => Ok(index),
+    }
+}
+
+/// Reads the whole policy and builds its index.
+async fn read(store: &Store, environment: &Environment) -> Result<Index, Error> {
+    build(within(READING_LIMIT, store.policy(environment.now())).await?).await
 }
 
 async fn within<T>(

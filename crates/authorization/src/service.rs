@@ -109,7 +109,7 @@ pub async fn serve(
     .await?;
     let store = Store::new(database.clone());
     bootstrap(&store, &environment).await?;
-    let policy = Arc::new(Policy::load(store.clone()).await?);
+    let policy = Arc::new(Policy::load(store.clone(), environment.clone()).await?);
 
     let (stopping, stopped) = watch::channel(());
     let mut tasks = JoinSet::new();

@@ -12,13 +12,14 @@ use crate::domain::subject::Subject;
 /// Fails unless the caller holds the permission on the resource. To a caller who holds nothing there
 /// the resource does not exist; the system exists for everybody.
 pub(super) fn authorize(
-    _service: &Authorization,
+    service: &Authorization,
     index: &Index,
     caller: &Subject,
     permission: Permission,
     resource: &ResourceName,
 ) -> Result<(), Problem> {
-    let denied = match index.decide(caller, permission, resource) {
+    let now = service.environment.now();
+    let denied = match index.decide(caller, permission, resource, now) {
         Decision::Allowed(_) => return Ok(()),
         Decision::Denied(denied) => denied,
     };
@@ -26,7 +27,7 @@ pub(super) fn authorize(
     let visible = match resource {
         ResourceName::System => true,
         ResourceName::Workspace(_) | ResourceName::Deployment(_) => {
-            !index.held(caller, resource).is_empty()
+            !index.held(caller, resource, now).is_empty()
         }
     };
     if visible {

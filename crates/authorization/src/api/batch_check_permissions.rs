@@ -3,6 +3,7 @@
 use chassis::fields::Fields;
 use chassis::identity;
 use chassis::problem::Problem;
+use chrono::{DateTime, Utc};
 use model::names::ResourceName;
 use model::permissions::Permission;
 use prost::Message;
@@ -58,6 +59,7 @@ pub(super) async fn handle(
     };
 
     let index = freshness.of(&service.policy, &credential).await?;
+    let now = service.environment.now();
     let filters = questions.len() > MOST_QUESTIONS_OF_A_CALL;
     let log = if filters {
         log_filtered
@@ -66,7 +68,7 @@ pub(super) async fn handle(
     };
     let results = questions
         .iter()
-        .map(|question| result(&index, &subject, question, log));
+        .map(|question| result(&index, &subject, question, now, log));
     Ok(BatchCheckPermissionsResponse {
         results: results.collect(),
         principal: subject.principal.to_string(),
@@ -78,9 +80,10 @@ fn result(
     index: &Index,
     subject: &Subject,
     question: &PermissionQuestion,
+    now: DateTime<Utc>,
     log: fn(&Denied),
 ) -> PermissionResult {
-    let answer = match decide(index, subject, question) {
+    let answer = match decide(index, subject, question, now) {
         Ok(decision) => {
             if let Decision::Denied(denied) = &decision {
                 log(denied);
@@ -98,6 +101,7 @@ fn decide(
     index: &Index,
     subject: &Subject,
     question: &PermissionQuestion,
+    now: DateTime<Utc>,
 ) -> Result<Decision, Problem> {
     let PermissionQuestion {
         permission,
@@ -107,7 +111,7 @@ fn decide(
     let permission = fields.parse::<Permission>("permission", permission);
     let resource = fields.parse::<ResourceName>("resource", resource);
     match (permission, resource) {
-        (Some(permission), Some(resource)) => Ok(index.decide(subject, permission, &resource)),
+        (Some(permission), Some(resource)) => Ok(index.decide(subject, permission, &resource, now)),
         (_, _) => Err(fields.into_problem()),
     }
 }

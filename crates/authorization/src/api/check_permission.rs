@@ -42,7 +42,7 @@ pub(super) async fn handle(
     };
 
     let index = freshness.of(&service.policy, &credential).await?;
-    let decision = index.decide(&subject, permission, &resource);
+    let decision = index.decide(&subject, permission, &resource, service.environment.now());
     if let Decision::Denied(denied) = &decision {
         authorize::log_denied(denied);
     }

@@ -18,7 +18,7 @@ pub(super) enum Freshness {
     FromMemory,
     /// At least this revision.
     AtLeast(PolicyRevision),
-    /// The newest one. A service account's token must be known, too.
+    /// The newest one.
     Newest,
 }
 
@@ -45,15 +45,15 @@ impl Freshness {
         None
     }
 
-    /// The policy, so fresh.
+    /// The policy, so fresh, after it was made sure that the token was not revoked.
     pub(super) async fn of(
         self,
         policy: &Policy,
         credential: &Credential,
     ) -> Result<Arc<Index>, Error> {
         match self {
-            Self::FromMemory => policy.remembered(),
-            Self::AtLeast(revision) => policy.at_least(revision).await,
+            Self::FromMemory => policy.remembered(credential),
+            Self::AtLeast(revision) => policy.at_least(revision, credential).await,
             Self::Newest => policy.newest(credential).await,
         }
     }

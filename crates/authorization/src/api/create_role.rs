@@ -45,7 +45,8 @@ pub(super) async fn handle(
         let index = attempts.policy().await?;
         authorize(service, &index, &subject, administering(&parent), &parent)?;
         let (role, request_id) = decode(&request, &parent, &subject.principal, now)?;
-        grant_rule::check_permissions(&index, &subject, role.permissions, &parent)
+        let at = service.environment.now();
+        grant_rule::check_permissions(&index, &subject, role.permissions, &parent, at)
             .map_err(|error| problems::ungrantable(service, &index, &subject, &error))?;
         let request_id = request_id.map(|id| {
             requests::Request::new(&subject.principal, "CreateRole", &parent, id, &request)

@@ -184,6 +184,7 @@ fn check_grantable(
     let role: &IndexedRole = index
         .role(role)
         .ok_or_else(|| Problem::not_found("role", role))?;
-    grant_rule::check_role(index, granter, role, resource)
+    let now = service.environment.now();
+    grant_rule::check_role(index, granter, role, resource, now)
         .map_err(|error| problems::ungrantable(service, index, granter, &error))
 }

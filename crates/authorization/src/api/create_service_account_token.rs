@@ -49,7 +49,8 @@ pub(super) async fn handle(
         let index = attempts.policy().await?;
         authorize(service, &index, &subject, creating(&parent), &parent)?;
         let (token, request_id) = decode(&request, id, &account, &subject.principal, now)?;
-        grant_rule::check_account(&index, &subject, &account)
+        let at = service.environment.now();
+        grant_rule::check_account(&index, &subject, &account, at)
             .map_err(|error| problems::ungrantable(service, &index, &subject, &error))?;
         let request_id = request_id.map(|id| {
             let method = "CreateServiceAccountToken";

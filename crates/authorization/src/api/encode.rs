@@ -33,12 +33,13 @@ fn grant(granted: &Granted) -> pb::Grant {
             principal,
             role,
             binding,
+            expire_time,
         } => pb::Grant {
             principal: principal.to_string(),
             role: role.to_string(),
             role_binding: binding.to_string(),
             resource: binding.parent().to_string(),
-            expire_time: None,
+            expire_time: expire_time.map(timestamp),
         },
         Granted::ByConfiguration { principal } => pb::Grant {
             principal: principal.to_string(),

@@ -61,7 +61,7 @@ async fn first(
         token_id,
     } = Asked::person(service, subject_token)?;
     let index = service.policy.newest(&credential).await?;
-    check(&index, &subject, bound)?;
+    check(service, &index, &subject, bound)?;
 
     let Subject {
         principal: person,
@@ -104,16 +104,22 @@ async fn again(
         Err(policy::Error::TokenRefused) => return Err(token_taken_back(&grant)),
         index => index?,
     };
-    check(&index, &subject, &grant.bound)?;
+    check(service, &index, &subject, &grant.bound)?;
     Ok((grant, index.revision()))
 }
 
 /// Fails unless the person holds all that the rollback needs. Whether they may know that the
 /// Deployment exists is the caller's business.
-fn check(index: &Index, person: &Subject, bound: &Bound) -> Result<(), Problem> {
+fn check(
+    service: &Authorization,
+    index: &Index,
+    person: &Subject,
+    bound: &Bound,
+) -> Result<(), Problem> {
+    let now = service.environment.now();
     let deployment = ResourceName::from(bound.rollback.deployment().clone());
     let missing = bound.permissions.iter().filter(|permission| {
-        match index.decide(person, *permission, &deployment) {
+        match index.decide(person, *permission, &deployment, now) {
             Decision::Allowed(_) => false,
             Decision::Denied(denied) => {
                 authorize::log_denied(&denied);

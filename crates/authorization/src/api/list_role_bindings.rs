@@ -29,7 +29,7 @@ pub(super) async fn handle(
         return Err(fields.into_problem());
     };
     let asked = Asked::caller(&caller, service.environment.now())?;
-    let index = service.policy.remembered()?;
+    let index = service.policy.remembered(&asked.credential)?;
     authorize(
         service,
         &index,

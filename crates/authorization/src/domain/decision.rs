@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
 use model::names::{Principal, ResourceName, RoleBindingName, RoleName};
 use model::permissions::Permission;
 
@@ -25,6 +26,8 @@ pub(crate) enum Granted {
         role: RoleName,
         /// The binding, whose name says the resource.
         binding: RoleBindingName,
+        /// From when on the binding gives nothing, if ever.
+        expire_time: Option<DateTime<Utc>>,
     },
     /// What a service may do everywhere.
     ByConfiguration {
@@ -40,6 +43,7 @@ impl fmt::Display for Granted {
                 principal,
                 role,
                 binding,
+                expire_time: _,
             } => {
                 write!(f, "{role} is bound to {principal} on {}", binding.parent())
             }

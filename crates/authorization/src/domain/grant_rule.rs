@@ -3,6 +3,7 @@
 //! It holds for what is granted directly, by a role or a binding, and for what comes with the token
 //! of a service account.
 
+use chrono::{DateTime, Utc};
 use model::names::{Principal, ResourceName, ServiceAccountName};
 use model::permissions::PermissionSet;
 use thiserror::Error;
@@ -35,8 +36,9 @@ pub(crate) fn check_permissions(
     granter: &Subject,
     permissions: PermissionSet,
     resource: &ResourceName,
+    now: DateTime<Utc>,
 ) -> Result<(), Ungrantable> {
-    let missing = permissions.difference(index.held(granter, resource));
+    let missing = permissions.difference(index.held(granter, resource, now));
     if missing.is_empty() {
         Ok(())
     } else {
@@ -53,13 +55,14 @@ pub(crate) fn check_role(
     granter: &Subject,
     role: &IndexedRole,
     resource: &ResourceName,
+    now: DateTime<Utc>,
 ) -> Result<(), Ungrantable> {
     if !role.complete {
         return Err(Ungrantable::Unreadable {
             resource: resource.clone(),
         });
     }
-    check_permissions(index, granter, role.permissions, resource)
+    check_permissions(index, granter, role.permissions, resource, now)
 }
 
 /// Whether the granter may have a token of the service account, and so all that it holds. The first
@@ -68,11 +71,12 @@ pub(crate) fn check_account(
     index: &Index,
     granter: &Subject,
     account: &ServiceAccountName,
+    now: DateTime<Utc>,
 ) -> Result<(), Ungrantable> {
     index
-        .holdings(&Principal::ServiceAccount(account.clone()))
+        .holdings(&Principal::ServiceAccount(account.clone()), now)
         .try_for_each(|holding| match holding.role {
-            Some(role) => check_role(index, granter, role, holding.resource),
+            Some(role) => check_role(index, granter, role, holding.resource, now),
             None => Err(Ungrantable::Unreadable {
                 resource: holding.resource.clone(),
             }),
@@ -103,14 +107,18 @@ mod tests {
                 resource: (*resource).to_owned(),
                 principal: (*principal).to_owned(),
                 role: (*role).to_owned(),
+                expire_time: None,
             });
         Index::build(PolicyRows {
             revision: PolicyRevision(1),
             roles: roles.collect(),
             bindings: bindings.collect(),
+            revoked: Vec::new(),
         })
         .0
     }
+
+    const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
     fn user(id: &str) -> Subject {
         Subject {
@@ -170,7 +178,7 @@ mod tests {
                 PermissionSet::of(&[WorkspaceIamUpdate]),
             ),
         ] {
-            let found = check_permissions(&index, &user(granter), permissions, &resource(on));
+            let found = check_permissions(&index, &user(granter), permissions, &resource(on), NOW);
             let expected = if missing.is_empty() {
                 Ok(())
             } else {
@@ -198,16 +206,16 @@ mod tests {
                 (ci, "roles/DEPLOYMENT_VIEWER", "workspaces/v"),
             ],
         );
-        assert_eq!(check_account(&index, &user("root"), &account), Ok(()));
+        assert_eq!(check_account(&index, &user("root"), &account, NOW), Ok(()));
         assert_eq!(
-            check_account(&index, &user("ann"), &account),
+            check_account(&index, &user("ann"), &account, NOW),
             Err(Ungrantable::Exceeds {
                 resource: resource("workspaces/v"),
                 missing: SystemRole::DeploymentViewer.permissions(),
             })
         );
         let other = "workspaces/w/serviceAccounts/new".parse().unwrap();
-        assert_eq!(check_account(&index, &user("ann"), &other), Ok(()));
+        assert_eq!(check_account(&index, &user("ann"), &other, NOW), Ok(()));
     }
 
     #[test]
@@ -230,14 +238,15 @@ mod tests {
             })
         };
         assert_eq!(
-            check_role(&index, &user("root"), later, &resource("workspaces/w")),
+            check_role(&index, &user("root"), later, &resource("workspaces/w"), NOW),
             unreadable("workspaces/w")
         );
         assert_eq!(
             check_account(
                 &index,
                 &user("root"),
-                &"workspaces/w/serviceAccounts/ci".parse().unwrap()
+                &"workspaces/w/serviceAccounts/ci".parse().unwrap(),
+                NOW
             ),
             unreadable("workspaces/w")
         );

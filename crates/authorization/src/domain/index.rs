@@ -7,13 +7,17 @@
 //!
 //! What cannot be read grants nothing, and is told as a [`Flaw`]: a role that is not known, a
 //! permission that this release does not have, a binding where its role means nothing.
+//!
+//! Bindings that expire are in the index, and give nothing from their time on: it is compared with
+//! the clock of whoever asks, so that nothing has to be built anew when a binding expires.
 
 mod build;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use chrono::{DateTime, Utc};
 use model::names::{Principal, ResourceName, RoleBindingId, RoleBindingName, RoleName};
 use model::permissions::{Permission, PermissionSet};
 
@@ -22,6 +26,7 @@ pub(crate) use self::build::{BindingRow, Flaw, PolicyRows, RoleRow};
 use super::decision::{Decision, Denied, Granted};
 use super::policy::PolicyRevision;
 use super::subject::Subject;
+use super::tokens::TokenId;
 
 /// A role and what it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +60,8 @@ pub(crate) struct Index {
     resource_numbers: HashMap<ResourceName, u32>,
     /// Ordered by resource, then by id.
     bindings: HashMap<Principal, Box<[Bound]>>,
+    /// Tokens of service accounts that were revoked and have not expired.
+    revoked: HashSet<TokenId>,
 }
 
 /// A binding of the principal under which it stands.
@@ -64,6 +71,13 @@ struct Bound {
     id: RoleBindingId,
     /// [`UNREADABLE`] if it is not known what it gives.
     role: u32,
+    expire_time: Option<DateTime<Utc>>,
+}
+
+impl Bound {
+    fn holds_at(&self, now: DateTime<Utc>) -> bool {
+        self.expire_time.is_none_or(|expire_time| now < expire_time)
+    }
 }
 
 /// The number of no role.
@@ -76,6 +90,7 @@ impl Index {
             revision,
             roles,
             bindings,
+            revoked,
         } = rows;
         let mut builder = Builder::new(revision);
         for role in roles {
@@ -84,6 +99,7 @@ impl Index {
         for binding in bindings {
             builder.add_binding(&binding);
         }
+        builder.revoke(revoked);
         builder.finish()
     }
 
@@ -92,7 +108,12 @@ impl Index {
         self.revision
     }
 
-    /// Whether the subject holds the permission on the resource, and why.
+    /// Whether the token of a service account was revoked.
+    pub(crate) fn revoked(&self, token: TokenId) -> bool {
+        self.revoked.contains(&token)
+    }
+
+    /// Whether the subject holds the permission on the resource at the time `now`, and why.
     ///
     /// Of several bindings that give it the answer names the one on the narrowest resource, there
     /// the subject's own before its groups', there the one with the least id.
@@ -101,8 +122,9 @@ impl Index {
         subject: &Subject,
         permission: Permission,
         resource: &ResourceName,
+        now: DateTime<Utc>,
     ) -> Decision {
-        self.find(subject, permission, resource).map_or_else(
+        self.find(subject, permission, resource, now).map_or_else(
             || {
                 Decision::Denied(Denied {
                     principal: subject.principal.clone(),
@@ -115,8 +137,13 @@ impl Index {
         )
     }
 
-    /// Everything that the subject holds on the resource.
-    pub(crate) fn held(&self, subject: &Subject, resource: &ResourceName) -> PermissionSet {
+    /// Everything that the subject holds on the resource at the time `now`.
+    pub(crate) fn held(
+        &self,
+        subject: &Subject,
+        resource: &ResourceName,
+        now: DateTime<Utc>,
+    ) -> PermissionSet {
         if let Principal::Service(_) = subject.principal {
             return subject.service_permissions;
         }
@@ -128,18 +155,24 @@ impl Index {
                     .principals()
                     .flat_map(move |principal| self.bound_on(principal, number))
             })
+            .filter(|bound| bound.holds_at(now))
             .filter_map(|bound| self.role_of(bound))
             .fold(PermissionSet::EMPTY, |held, role| {
                 held.union(role.permissions)
             })
     }
 
-    /// Every binding of this very principal, whatever its groups.
-    pub(crate) fn holdings(&self, principal: &Principal) -> impl Iterator<Item = Holding<'_>> {
+    /// Every binding that this very principal has at the time `now`, whatever its groups.
+    pub(crate) fn holdings(
+        &self,
+        principal: &Principal,
+        now: DateTime<Utc>,
+    ) -> impl Iterator<Item = Holding<'_>> {
         self.bindings
             .get(principal)
             .map_or(&[][..], |bindings| bindings)
             .iter()
+            .filter(move |bound| bound.holds_at(now))
             .filter_map(|bound| {
                 let resource = self.resources.get(bound.resource as usize)?;
                 Some(Holding {
@@ -160,6 +193,7 @@ impl Index {
         subject: &Subject,
         permission: Permission,
         resource: &ResourceName,
+        now: DateTime<Utc>,
     ) -> Option<Granted> {
         if let Principal::Service(_) = subject.principal {
             return subject.service_permissions.contains(permission).then(|| {
@@ -177,11 +211,12 @@ impl Index {
                     let Some(role) = self.role_of(bound) else {
                         continue;
                     };
-                    if role.permissions.contains(permission) {
+                    if role.permissions.contains(permission) && bound.holds_at(now) {
                         return Some(Granted::ByBinding {
                             principal: principal.clone(),
                             role: role.name.clone(),
                             binding: RoleBindingName::new(ancestor, bound.id),
+                            expire_time: bound.expire_time,
                         });
                     }
                 }

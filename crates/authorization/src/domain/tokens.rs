@@ -78,7 +78,12 @@ impl Credential {
             (Self::Unrecorded, _) => true,
             (Self::Recorded { .. }, None) => false,
             (Self::Recorded { account, id: _, at }, Some(record)) => {
-                record.account == *account && at.is_none_or(|at| at < record.expire_time)
+                let TokenRecord {
+                    account: of,
+                    expire_time,
+                    revoked,
+                } = record;
+                !revoked && of == account && at.is_none_or(|at| at < *expire_time)
             }
         }
     }
@@ -89,6 +94,7 @@ impl Credential {
 pub(crate) struct TokenRecord {
     pub(crate) account: ServiceAccountName,
     pub(crate) expire_time: DateTime<Utc>,
+    pub(crate) revoked: bool,
 }
 
 #[cfg(test)]
@@ -106,11 +112,16 @@ mod tests {
     }
 
     #[test]
-    fn only_a_token_that_is_known_for_its_account_and_not_expired_stands() {
+    fn only_a_token_that_is_known_for_its_account_and_neither_expired_nor_revoked_stands() {
         let id = TokenId(Uuid::from_u128(7));
         let record = TokenRecord {
             account: account("ci"),
             expire_time: at(100),
+            revoked: false,
+        };
+        let revoked = TokenRecord {
+            revoked: true,
+            ..record.clone()
         };
         for (name, time, record, stands) in [
             ("ci", Some(99), Some(&record), true),
@@ -120,6 +131,8 @@ mod tests {
             // A grant outlives the token that it was given for.
             ("ci", None, Some(&record), true),
             ("ci", None, None, false),
+            ("ci", Some(99), Some(&revoked), false),
+            ("ci", None, Some(&revoked), false),
         ] {
             let credential = Credential::Recorded {
                 account: account(name),

@@ -47,14 +47,18 @@ fn may_push(index: &Index, principal: &str) -> bool {
         .parse::<ResourceName>()
         .unwrap();
     index
-        .held(&subject, &deployment)
+        .held(&subject, &deployment, DateTime::UNIX_EPOCH)
         .contains(Permission::DeploymentDagsPush)
 }
 
 async fn a_revoke_on_one_replica_counts_on_the_other_at_once(db: TestDatabase) {
     let store = store(&db).await;
-    let one = Policy::load(store.clone()).await.unwrap();
-    let other = Policy::load(store.clone()).await.unwrap();
+    let one = Policy::load(store.clone(), Environment::system())
+        .await
+        .unwrap();
+    let other = Policy::load(store.clone(), Environment::system())
+        .await
+        .unwrap();
 
     for round in 0..5_u128 {
         let bound = binding(10 + round, "user:bob");
@@ -64,9 +68,18 @@ async fn a_revoke_on_one_replica_counts_on_the_other_at_once(db: TestDatabase) {
             .await
             .unwrap();
         one.reach(changed.revision).await.unwrap();
-        assert!(may_push(&one.remembered().unwrap(), "user:bob"));
-        assert!(!may_push(&other.remembered().unwrap(), "user:bob"));
-        let index = other.at_least(changed.revision).await.unwrap();
+        assert!(may_push(
+            &one.remembered(&Credential::Unrecorded).unwrap(),
+            "user:bob"
+        ));
+        assert!(!may_push(
+            &other.remembered(&Credential::Unrecorded).unwrap(),
+            "user:bob"
+        ));
+        let index = other
+            .at_least(changed.revision, &Credential::Unrecorded)
+            .await
+            .unwrap();
         assert!(may_push(&index, "user:bob"));
 
         let changed = store
@@ -74,7 +87,10 @@ async fn a_revoke_on_one_replica_counts_on_the_other_at_once(db: TestDatabase) {
             .await
             .unwrap();
         one.reach(changed.revision).await.unwrap();
-        assert!(!may_push(&one.remembered().unwrap(), "user:bob"));
+        assert!(!may_push(
+            &one.remembered(&Credential::Unrecorded).unwrap(),
+            "user:bob"
+        ));
         let index = other.newest(&Credential::Unrecorded).await.unwrap();
         assert!(!may_push(&index, "user:bob"));
         assert_eq!(index.revision(), changed.revision);
@@ -83,7 +99,11 @@ async fn a_revoke_on_one_replica_counts_on_the_other_at_once(db: TestDatabase) {
 
 async fn a_replica_follows_the_others_by_itself(db: TestDatabase) {
     let store = store(&db).await;
-    let policy = Arc::new(Policy::load(store.clone()).await.unwrap());
+    let policy = Arc::new(
+        Policy::load(store.clone(), Environment::system())
+            .await
+            .unwrap(),
+    );
     let (stopping, mut stopped) = watch::channel(());
     let follower = Arc::clone(&policy);
     let following = tokio::spawn(async move {
@@ -105,7 +125,10 @@ async fn a_replica_follows_the_others_by_itself(db: TestDatabase) {
         .await
         .unwrap();
     assert_eq!(waiter.await.unwrap().unwrap(), PolicyRevision(2));
-    assert!(may_push(&policy.remembered().unwrap(), "user:bob"));
+    assert!(may_push(
+        &policy.remembered(&Credential::Unrecorded).unwrap(),
+        "user:bob"
+    ));
 
     drop(stopping);
     tokio::time::timeout(DEADLINE, following)
@@ -115,7 +138,9 @@ async fn a_replica_follows_the_others_by_itself(db: TestDatabase) {
 }
 
 async fn a_policy_that_never_comes_is_an_outage(db: TestDatabase) {
-    let policy = Policy::load(store(&db).await).await.unwrap();
+    let policy = Policy::load(store(&db).await, Environment::system())
+        .await
+        .unwrap();
     let error = policy
         .at_least_within(PolicyRevision(9), Duration::from_millis(50))
         .await
@@ -126,7 +151,11 @@ async fn a_policy_that_never_comes_is_an_outage(db: TestDatabase) {
 
 async fn many_who_wait_for_one_policy_build_it_once(db: TestDatabase) {
     let store = store(&db).await;
-    let policy = Arc::new(Policy::load(store.clone()).await.unwrap());
+    let policy = Arc::new(
+        Policy::load(store.clone(), Environment::system())
+            .await
+            .unwrap(),
+    );
     let mut replaced = policy.replaced.subscribe();
     store
         .create_role_binding(PolicyRevision(1), &binding(2, "user:bob"), None)
@@ -152,7 +181,9 @@ async fn many_who_wait_for_one_policy_build_it_once(db: TestDatabase) {
 
 async fn a_database_that_went_back_takes_the_policy_back(db: TestDatabase) {
     let store = store(&db).await;
-    let policy = Policy::load(store.clone()).await.unwrap();
+    let policy = Policy::load(store.clone(), Environment::system())
+        .await
+        .unwrap();
     let bound = binding(2, "user:bob");
     store
         .create_role_binding(PolicyRevision(1), &bound, None)
@@ -180,7 +211,9 @@ async fn a_database_that_went_back_takes_the_policy_back(db: TestDatabase) {
 
 async fn a_service_accounts_token_must_be_known(db: TestDatabase) {
     let store = store(&db).await;
-    let policy = Policy::load(store.clone()).await.unwrap();
+    let policy = Policy::load(store.clone(), Environment::system())
+        .await
+        .unwrap();
     let expire_time = DateTime::from_timestamp(2_000, 0).unwrap();
     let token = ServiceAccountToken {
         id: TokenId(Uuid::from_u128(5)),
@@ -214,30 +247,96 @@ async fn a_service_accounts_token_must_be_known(db: TestDatabase) {
     }
 }
 
+async fn a_revoked_token_is_refused_however_fresh_the_answer(db: TestDatabase) {
+    let store = store(&db).await;
+    let (one, other) = (
+        Policy::load(store.clone(), Environment::system())
+            .await
+            .unwrap(),
+        Policy::load(store.clone(), Environment::system())
+            .await
+            .unwrap(),
+    );
+    let token = ServiceAccountToken {
+        id: TokenId(Uuid::from_u128(5)),
+        account: "workspaces/w/serviceAccounts/ci".parse().unwrap(),
+        description: String::new(),
+        expire_time: Environment::system().now() + TimeDelta::days(1),
+        created_by: "user:admin".parse().unwrap(),
+        create_time: DateTime::UNIX_EPOCH,
+    };
+    store
+        .create_service_account_token(PolicyRevision(1), &token, None)
+        .await
+        .unwrap();
+    let credential = Credential::Recorded {
+        account: token.account.clone(),
+        id: token.id,
+        at: None,
+    };
+    let first = PolicyRevision(1);
+    assert!(other.newest(&credential).await.is_ok());
+    assert!(other.remembered(&credential).is_ok());
+    assert!(other.at_least(first, &credential).await.is_ok());
+
+    let revoked: Result<(), store::Error> = chassis::transaction!(db.database, |tx| {
+        tx.execute(
+            "UPDATE service_account_tokens SET revoke_time = 1 WHERE id = $1",
+            chassis::args![token.id.0],
+        )
+        .await?;
+        tx.execute("UPDATE policy SET revision = 2", chassis::args![])
+            .await?;
+        Ok(())
+    });
+    revoked.unwrap();
+    let second = PolicyRevision(2);
+    one.reach(second).await.unwrap();
+    for refused in [
+        one.remembered(&credential),
+        one.at_least(first, &credential).await,
+        other.newest(&credential).await,
+        other.at_least(second, &credential).await,
+        other.remembered(&credential),
+    ] {
+        let error = refused.unwrap_err();
+        assert!(matches!(error, Error::TokenRefused), "{error}");
+        assert_eq!(Problem::from(error).code(), Code::Unauthenticated);
+    }
+    assert!(one.remembered(&Credential::Unrecorded).is_ok());
+}
+
 async fn without_its_database_nothing_but_memory_answers(db: TestDatabase) {
     let store = store(&db).await;
-    let policy = Policy::load(store).await.unwrap();
+    let policy = Policy::load(store, Environment::system()).await.unwrap();
     db.database.close().await;
-    assert!(policy.remembered().is_ok());
+    assert!(policy.remembered(&Credential::Unrecorded).is_ok());
     let problem = Problem::from(policy.newest(&Credential::Unrecorded).await.unwrap_err());
     assert_eq!(problem.code(), Code::Unavailable);
-    let problem = Problem::from(policy.at_least(PolicyRevision(2)).await.unwrap_err());
+    let problem = Problem::from(
+        policy
+            .at_least(PolicyRevision(2), &Credential::Unrecorded)
+            .await
+            .unwrap_err(),
+    );
     assert_eq!(problem.code(), Code::Unavailable);
 }
 
 async fn memory_that_nobody_has_confirmed_for_five_seconds_is_no_answer(db: TestDatabase) {
-    let policy = Policy::load(store(&db).await).await.unwrap();
+    let policy = Policy::load(store(&db).await, Environment::system())
+        .await
+        .unwrap();
     let confirmed = |ago| {
         policy.known.write().unwrap().confirmed_at = Instant::now().checked_sub(ago).unwrap();
     };
     confirmed(MOST_BEHIND - Duration::from_secs(1));
-    assert!(policy.remembered().is_ok());
+    assert!(policy.remembered(&Credential::Unrecorded).is_ok());
     confirmed(MOST_BEHIND + Duration::from_secs(1));
-    let problem = Problem::from(policy.remembered().unwrap_err());
+    let problem = Problem::from(policy.remembered(&Credential::Unrecorded).unwrap_err());
     assert_eq!(problem.code(), Code::Unavailable);
 
     policy.newest(&Credential::Unrecorded).await.unwrap();
-    assert!(policy.remembered().is_ok());
+    assert!(policy.remembered(&Credential::Unrecorded).is_ok());
 }
 
 chassis::on_both_databases!(
@@ -248,6 +347,7 @@ chassis::on_both_databases!(
     many_who_wait_for_one_policy_build_it_once,
     a_database_that_went_back_takes_the_policy_back,
     a_service_accounts_token_must_be_known,
+    a_revoked_token_is_refused_however_fresh_the_answer,
     without_its_database_nothing_but_memory_answers,
     memory_that_nobody_has_confirmed_for_five_seconds_is_no_answer,
 );

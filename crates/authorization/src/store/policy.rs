@@ -28,9 +28,10 @@ struct FreshnessRow {
     revision: i64,
     account: Option<String>,
     expire_time: Option<i64>,
+    revoke_time: Option<i64>,
 }
 
-/// A row of the whole policy: the revision, a role or a binding.
+/// A row of the whole policy: the revision, a role, a binding or a revoked token.
 #[derive(sqlx::FromRow)]
 struct PolicyRow {
     revision: Option<i64>,
@@ -39,6 +40,7 @@ struct PolicyRow {
     permissions: Option<String>,
     resource: Option<String>,
     principal: Option<String>,
+    expire_time: Option<i64>,
 }
 
 impl Store {
@@ -90,12 +92,13 @@ impl Store {
             revision,
             account,
             expire_time,
+            revoke_time,
         } = self
             .database
             .read()
             .await?
             .fetch_one(
-                "SELECT policy.revision, token.account, token.expire_time
+                "SELECT policy.revision, token.account, token.expire_time, token.revoke_time
                  FROM policy LEFT JOIN service_account_tokens AS token ON token.id = $1",
                 args![token.map(|TokenId(id)| id)],
             )
@@ -104,6 +107,7 @@ impl Store {
             (Some(account), Some(expire_time)) => Some(TokenRecord {
                 account: account.parse().map_err(corrupt)?,
                 expire_time: time(expire_time)?,
+                revoked: revoke_time.is_some(),
             }),
             _ => None,
         };
@@ -113,27 +117,32 @@ impl Store {
         })
     }
 
-    /// All roles and bindings. It is one statement, so that all of it is of one revision; its rows
-    /// are not bounded, since the index has all of them.
-    pub(crate) async fn policy(&self) -> Result<PolicyRows, Error> {
+    /// All roles and bindings, and the tokens that were revoked and have not expired at the time
+    /// `now`. It is one statement, so that all of it is of one revision; its rows are not bounded,
+    /// since the index has all of them.
+    pub(crate) async fn policy(&self, now: DateTime<Utc>) -> Result<PolicyRows, Error> {
         let rows = self
             .database
             .read()
             .await?
             .fetch_all::<PolicyRow>(
                 "SELECT revision, NULL AS id, NULL AS role, NULL AS permissions,
-                        NULL AS resource, NULL AS principal
+                        NULL AS resource, NULL AS principal, NULL AS expire_time
                  FROM policy
                  UNION ALL
-                 SELECT NULL, id, role, NULL, resource, principal FROM role_bindings
+                 SELECT NULL, id, role, NULL, resource, principal, expire_time FROM role_bindings
                  UNION ALL
-                 SELECT NULL, NULL, name, permissions, NULL, NULL FROM roles",
-                args![],
+                 SELECT NULL, NULL, name, permissions, NULL, NULL, NULL FROM roles
+                 UNION ALL
+                 SELECT NULL, id, NULL, NULL, NULL, NULL, NULL FROM service_account_tokens
+                 WHERE revoke_time IS NOT NULL AND expire_time > $1",
+                args![now],
             )
             .await?;
         let mut revision = None;
         let mut roles = Vec::new();
         let mut bindings = Vec::with_capacity(rows.len());
+        let mut revoked = Vec::new();
         for row in rows {
             let PolicyRow {
                 revision: number,
@@ -142,6 +151,7 @@ impl Store {
                 permissions,
                 resource,
                 principal,
+                expire_time,
             } = row;
             match (number, id, role, permissions, resource, principal) {
                 (Some(number), None, None, None, None, None) => {
@@ -154,13 +164,15 @@ impl Store {
                         resource,
                         principal,
                         role,
+                        expire_time,
                     });
                 }
+                (None, Some(id), None, None, None, None) => revoked.push(TokenId(id)),
                 (None, None, Some(name), Some(permissions), None, None) => {
                     let permissions = stored_permissions(&permissions).ok();
                     roles.push(RoleRow { name, permissions });
                 }
-                _ => return Err(corrupt("a row of the policy is neither role nor binding")),
+                _ => return Err(corrupt("a row of the policy is none of its parts")),
             }
         }
         let revision = revision.ok_or_else(|| corrupt("there is no policy"))?;
@@ -168,6 +180,7 @@ impl Store {
             revision,
             roles,
             bindings,
+            revoked,
         })
     }
 }

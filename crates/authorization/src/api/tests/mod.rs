@@ -76,7 +76,9 @@ impl House {
         folder: Arc<TempDir>,
     ) -> Self {
         let store = Store::new(db.database.clone());
-        let policy = Policy::load(store.clone()).await.unwrap();
+        let policy = Policy::load(store.clone(), environment.clone())
+            .await
+            .unwrap();
         let trust = keyring.trust().unwrap();
         let verifier = TokenVerifier::new(trust, ServiceName::Authorization, environment.clone());
         let service = Authorization {

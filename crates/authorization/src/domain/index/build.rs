@@ -1,8 +1,9 @@
 //! From the rows of the store to an index.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
+use chrono::DateTime;
 use model::names::{NameError, Principal, ResourceName, RoleBindingId, RoleName};
 use model::permissions::{Permission, PermissionSet};
 use model::roles::SystemRole;
@@ -10,8 +11,9 @@ use thiserror::Error;
 
 use super::{Bound, Index, IndexedRole, UNREADABLE};
 use crate::domain::policy::{PolicyRevision, Unbindable, check_bindable};
+use crate::domain::tokens::TokenId;
 
-/// All roles and bindings at one revision, as they are stored.
+/// All of the policy at one revision, as it is stored.
 #[derive(Clone, Debug)]
 pub(crate) struct PolicyRows {
     /// The revision.
@@ -20,6 +22,8 @@ pub(crate) struct PolicyRows {
     pub(crate) roles: Vec<RoleRow>,
     /// The bindings.
     pub(crate) bindings: Vec<BindingRow>,
+    /// The tokens of service accounts that were revoked and have not expired.
+    pub(crate) revoked: Vec<TokenId>,
 }
 
 /// A custom role as it is stored.
@@ -42,6 +46,8 @@ pub(crate) struct BindingRow {
     pub(crate) principal: String,
     /// What it gives.
     pub(crate) role: String,
+    /// From when on it gives nothing, in microseconds since 1970.
+    pub(crate) expire_time: Option<i64>,
 }
 
 /// Something stored that cannot be read, or must not count, and therefore grants nothing.
@@ -72,6 +78,14 @@ pub(crate) enum Flaw {
         part: &'static str,
         /// What is wrong.
         source: NameError,
+    },
+    /// A binding that expires at no time that there is.
+    #[error("binding {id} expires at {micros} microseconds, which is no time")]
+    ExpireTime {
+        /// The binding.
+        id: RoleBindingId,
+        /// What is stored.
+        micros: i64,
     },
     /// A binding of a role that is not there.
     #[error("binding {id} is of {role}, which does not exist")]
@@ -113,6 +127,7 @@ impl Builder {
                 resources: Vec::new(),
                 resource_numbers: HashMap::new(),
                 bindings: HashMap::new(),
+                revoked: HashSet::new(),
             },
             bindings: HashMap::new(),
             flaws: Vec::new(),
@@ -187,6 +202,7 @@ impl Builder {
             resource,
             principal,
             role,
+            expire_time,
         } = row;
         let id = *id;
         let invalid = |part| move |source| Flaw::Binding { id, part, source };
@@ -218,14 +234,31 @@ impl Builder {
                 UNREADABLE
             }
         };
+        let expire_time = match expire_time {
+            None => None,
+            Some(micros) => match DateTime::from_timestamp_micros(*micros) {
+                Some(time) => Some(time),
+                None => {
+                    return Err(Flaw::ExpireTime {
+                        id,
+                        micros: *micros,
+                    });
+                }
+            },
+        };
         Ok((
             principal,
             Bound {
                 resource: self.resource_number(resource),
                 id,
                 role,
+                expire_time,
             },
         ))
+    }
+
+    pub(super) fn revoke(&mut self, tokens: Vec<TokenId>) {
+        self.index.revoked = tokens.into_iter().collect();
     }
 
     fn role_numbered(&self, name: &RoleName) -> Option<(u32, &IndexedRole)> {

@@ -6,12 +6,15 @@ use uuid::Uuid;
 
 use super::*;
 
+const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
+
 fn binding(id: u128, principal: &str, role: &str, resource: &str) -> BindingRow {
     BindingRow {
         id: RoleBindingId::new(Uuid::from_u128(id)),
         resource: resource.to_owned(),
         principal: principal.to_owned(),
         role: role.to_owned(),
+        expire_time: None,
     }
 }
 
@@ -27,6 +30,7 @@ fn build(roles: Vec<RoleRow>, bindings: Vec<BindingRow>) -> (Index, Vec<String>)
         revision: PolicyRevision(3),
         roles,
         bindings,
+        revoked: Vec::new(),
     });
     (index, flaws.iter().map(ToString::to_string).collect())
 }
@@ -58,6 +62,7 @@ fn ask(index: &Index, subject: &Subject, permission: &str, resource: &str) -> De
         subject,
         permission.parse().unwrap(),
         &resource.parse().unwrap(),
+        NOW,
     )
 }
 
@@ -94,6 +99,7 @@ fn the_answer_names_the_narrowest_binding_and_the_person_before_the_groups() {
             principal,
             role,
             binding,
+            expire_time: None,
         }) => {
             format!("{principal} {role} {binding}")
         }
@@ -191,7 +197,7 @@ fn a_service_has_what_the_configuration_says_and_never_what_a_binding_says() {
         "system"
     )));
     assert_eq!(
-        index.held(&subject, &ResourceName::System),
+        index.held(&subject, &ResourceName::System, NOW),
         model::names::ServiceName::RollbackOrchestrator.permissions()
     );
 }
@@ -256,7 +262,7 @@ fn what_cannot_be_read_grants_nothing_and_is_told() {
         let (index, flaws) = build(roles, vec![binding]);
         assert_eq!(flaws.len(), told, "{text}: {flaws:?}");
         for resource in ["system", "workspaces/w", "workspaces/w/deployments/d"] {
-            let held = index.held(&bob, &resource.parse().unwrap());
+            let held = index.held(&bob, &resource.parse().unwrap(), NOW);
             assert_eq!(held, PermissionSet::EMPTY, "{text}");
         }
     }
@@ -275,9 +281,67 @@ fn a_role_that_can_be_read_in_part_grants_that_part() {
         flaws,
         ["role roles/r holds what it cannot: deployment.future.do"]
     );
-    let held = index.held(&subject("user:bob", &[]), &ResourceName::System);
+    let held = index.held(&subject("user:bob", &[]), &ResourceName::System, NOW);
     assert_eq!(held, PermissionSet::of(&[Permission::DeploymentDagsPush]));
     assert!(!index.role(&"roles/r".parse().unwrap()).unwrap().complete);
+}
+
+#[test]
+fn a_binding_gives_nothing_from_its_expire_time_on() {
+    let expiring = BindingRow {
+        expire_time: Some(100),
+        ..binding(1, "user:bob", "roles/DEPLOYMENT_EDITOR", "workspaces/w")
+    };
+    let wider = binding(2, "user:bob", "roles/DEPLOYMENT_VIEWER", "system");
+    let (index, flaws) = build(vec![], vec![expiring, wider]);
+    assert_eq!(flaws, [""; 0]);
+    let bob = subject("user:bob", &[]);
+    let workspace = "workspaces/w".parse().unwrap();
+    let expire_time = DateTime::from_timestamp_micros(100).unwrap();
+    for (micros, holds) in [(0, true), (99, true), (100, false), (101, false)] {
+        let now = DateTime::from_timestamp_micros(micros).unwrap();
+        let decision = index.decide(&bob, Permission::DeploymentDagsPush, &workspace, now);
+        assert_eq!(is_allowed(&decision), holds, "{micros}");
+        let held = index.held(&bob, &workspace, now);
+        assert_eq!(held.contains(Permission::DeploymentDagsPush), holds);
+        let holdings = index.holdings(&bob.principal, now).count();
+        assert_eq!(holdings, if holds { 2 } else { 1 });
+
+        // What both bindings give is told to come from the one that still holds.
+        let decision = index.decide(&bob, Permission::DeploymentConfigGet, &workspace, now);
+        let Decision::Allowed(Granted::ByBinding {
+            expire_time: told, ..
+        }) = decision
+        else {
+            panic!("{decision:?}");
+        };
+        assert_eq!(told, holds.then_some(expire_time));
+    }
+}
+
+#[test]
+fn a_binding_that_expires_at_no_time_that_there_is_gives_nothing() {
+    let never = BindingRow {
+        expire_time: Some(i64::MAX),
+        ..binding(1, "user:bob", "roles/SYSTEM_ADMIN", "system")
+    };
+    let (index, flaws) = build(vec![], vec![never]);
+    assert_eq!(flaws.len(), 1, "{flaws:?}");
+    let held = index.held(&subject("user:bob", &[]), &ResourceName::System, NOW);
+    assert_eq!(held, PermissionSet::EMPTY);
+}
+
+#[test]
+fn a_revoked_token_is_known() {
+    let token = |id| TokenId(Uuid::from_u128(id));
+    let (index, _) = Index::build(PolicyRows {
+        revision: PolicyRevision(3),
+        roles: Vec::new(),
+        bindings: Vec::new(),
+        revoked: vec![token(7)],
+    });
+    assert!(index.revoked(token(7)));
+    assert!(!index.revoked(token(8)));
 }
 
 const PRINCIPALS: [&str; 7] = [
@@ -440,13 +504,13 @@ proptest! {
         for subject in subjects() {
             for text in RESOURCES {
                 let resource = text.parse::<ResourceName>().unwrap();
-                let held = index.held(&subject, &resource);
+                let held = index.held(&subject, &resource, NOW);
                 for permission in Permission::ALL {
-                    let decision = index.decide(&subject, *permission, &resource);
+                    let decision = index.decide(&subject, *permission, &resource, NOW);
                     let expected = naive(&roles, &bindings, &subject, *permission, text);
                     prop_assert_eq!(is_allowed(&decision), expected, "{:?} {} {}", &subject, permission, text);
                     prop_assert_eq!(held.contains(*permission), expected);
-                    if let Decision::Allowed(Granted::ByBinding { principal, role, binding }) = decision {
+                    if let Decision::Allowed(Granted::ByBinding { principal, role, binding, expire_time: None }) = decision {
                         let row = bindings.iter().find(|row| row.id == binding.id()).unwrap();
                         prop_assert_eq!(&row.principal, &principal.to_string());
                         prop_assert_eq!(&row.role, &role.to_string());

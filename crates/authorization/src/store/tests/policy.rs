@@ -172,10 +172,11 @@ async fn what_was_decided_at_an_older_policy_is_not_written(db: TestDatabase) {
         revision,
         roles,
         bindings,
-    } = store.policy().await.unwrap();
+        revoked,
+    } = store.policy(now()).await.unwrap();
     assert_eq!(
-        (revision, roles.len(), bindings.len()),
-        (PolicyRevision(2), 0, 2)
+        (revision, roles.len(), bindings.len(), revoked.len()),
+        (PolicyRevision(2), 0, 2, 0)
     );
 }
 
@@ -197,9 +198,14 @@ async fn rows_that_cannot_be_read_do_not_hide_the_others(db: TestDatabase) {
         Ok(())
     });
     written.unwrap();
-    let (index, flaws) = Index::build(store.policy().await.unwrap());
+    let (index, flaws) = Index::build(store.policy(now()).await.unwrap());
     assert_eq!(flaws.len(), 2, "{flaws:?}");
-    assert_eq!(index.holdings(&"user:admin".parse().unwrap()).count(), 1);
+    assert_eq!(
+        index
+            .holdings(&"user:admin".parse().unwrap(), now())
+            .count(),
+        1
+    );
 }
 
 chassis::on_both_databases!(

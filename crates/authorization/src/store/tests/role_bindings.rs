@@ -187,7 +187,8 @@ async fn a_binding_and_a_role_come_back_as_they_were(db: TestDatabase) {
         revision,
         roles,
         bindings,
-    } = store.policy().await.unwrap();
+        revoked: _,
+    } = store.policy(now()).await.unwrap();
     assert_eq!(revision, PolicyRevision(3));
     let names = roles
         .iter()
@@ -206,7 +207,7 @@ async fn a_binding_and_a_role_come_back_as_they_were(db: TestDatabase) {
         && row.resource == on
         && row.principal == account
         && row.role == "workspaces/w/deployments/d/roles/r"));
-    let (index, flaws) = Index::build(store.policy().await.unwrap());
+    let (index, flaws) = Index::build(store.policy(now()).await.unwrap());
     assert!(flaws.is_empty(), "{flaws:?}");
     assert_eq!(index.revision(), PolicyRevision(3));
 }
