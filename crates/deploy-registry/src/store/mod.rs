@@ -24,12 +24,14 @@ pub(crate) use rollbacks::{PermitBounds, RollbackOutcome, WriteRollback};
 
 /// The steps that lead to the newest schema.
 pub(crate) const MIGRATIONS: Migrations = Migrations {
-    sqlite: &[include_str!(
-        "../../migrations/sqlite/0001_deployments_and_deploys.sql"
-    )],
-    postgres: &[include_str!(
-        "../../migrations/postgres/0001_deployments_and_deploys.sql"
-    )],
+    sqlite: &[
+        include_str!("../../migrations/sqlite/0001_deployments_and_deploys.sql"),
+        include_str!("../../migrations/sqlite/0002_whole_history.sql"),
+    ],
+    postgres: &[
+        include_str!("../../migrations/postgres/0001_deployments_and_deploys.sql"),
+        include_str!("../../migrations/postgres/0002_whole_history.sql"),
+    ],
 };
 
 /// The registry's records. Cheap to clone.

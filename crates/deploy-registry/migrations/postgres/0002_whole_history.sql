@@ -1,0 +1,54 @@
+ALTER TABLE deployments ADD COLUMN delivery TEXT NOT NULL DEFAULT 'RECORD';
+ALTER TABLE deployments ADD COLUMN execution_mode TEXT NOT NULL DEFAULT 'HOSTED';
+-- Set once the Deployment is deleted. Its name stays taken, and its history stays.
+ALTER TABLE deployments ADD COLUMN delete_time BIGINT;
+-- Set while a hold is on.
+ALTER TABLE deployments ADD COLUMN hold_reason TEXT;
+ALTER TABLE deployments ADD COLUMN hold_by TEXT;
+ALTER TABLE deployments ADD COLUMN hold_time BIGINT;
+
+ALTER TABLE deploys ADD COLUMN state_reason TEXT NOT NULL DEFAULT '';
+-- The Deployment's `change` when the deploy last changed; 0 for those of before.
+ALTER TABLE deploys ADD COLUMN change BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE deploys ADD COLUMN update_time BIGINT NOT NULL DEFAULT 0;
+UPDATE deploys SET update_time = create_time;
+-- Set while the deploy is marked, and while it is pinned.
+ALTER TABLE deploys ADD COLUMN mark TEXT;
+ALTER TABLE deploys ADD COLUMN mark_reason TEXT;
+ALTER TABLE deploys ADD COLUMN mark_by TEXT;
+ALTER TABLE deploys ADD COLUMN mark_time BIGINT;
+ALTER TABLE deploys ADD COLUMN pin_by TEXT;
+ALTER TABLE deploys ADD COLUMN pin_time BIGINT;
+
+-- What changed about a Deployment and its history, in order and without gaps: each value of
+-- `deployments.change` has its row, until it is trimmed.
+CREATE TABLE deploy_changes (
+    deployment_uid UUID    NOT NULL REFERENCES deployments (uid),
+    change         BIGINT  NOT NULL,
+    kind           TEXT    NOT NULL,
+    -- Set if it was a deploy that changed.
+    number         BIGINT,
+    deploy_state   TEXT,
+    create_time    BIGINT  NOT NULL,
+    PRIMARY KEY (deployment_uid, change)
+);
+
+CREATE INDEX deploy_changes_by_time ON deploy_changes (create_time);
+
+-- Tells cheaply which Deployments moved.
+CREATE INDEX deployments_by_change ON deployments (uid, change);
+
+-- What remote agents said of themselves last.
+CREATE TABLE agents (
+    deployment_uid  UUID    NOT NULL REFERENCES deployments (uid),
+    agent_id        TEXT COLLATE "C" NOT NULL,
+    runtime_version TEXT    NOT NULL,
+    running_tasks   BIGINT  NOT NULL,
+    queued_tasks    BIGINT  NOT NULL,
+    deferred_tasks  BIGINT  NOT NULL,
+    report_time     BIGINT  NOT NULL,
+    expire_time     BIGINT  NOT NULL,
+    PRIMARY KEY (deployment_uid, agent_id)
+);
+
+CREATE INDEX agents_by_expire_time ON agents (expire_time);
