@@ -106,20 +106,17 @@ const _: () = assert!(Permission::ALL.len() <= 128);
 impl Permission {
     /// The narrowest level at which the permission makes sense, as its name says.
     #[must_use]
-    pub fn level(self) -> Level {
-        let name = self.as_str();
-        if name.starts_with("deployment.") {
-            Level::Deployment
-        } else if name.starts_with("workspace.") {
-            Level::Workspace
-        } else {
-            Level::System
+    pub const fn level(self) -> Level {
+        match self.as_str().as_bytes() {
+            [b'd', ..] => Level::Deployment,
+            [b'w', ..] => Level::Workspace,
+            _ => Level::System,
         }
     }
 
     /// Whether only a service can hold the permission, by configuration. No role contains it.
     #[must_use]
-    pub fn service_only(self) -> bool {
+    pub const fn service_only(self) -> bool {
         matches!(
             self,
             Self::SystemRollbacksWrite | Self::SystemPermitsIssue | Self::SystemPermissionsCheck

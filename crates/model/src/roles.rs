@@ -4,16 +4,23 @@
 //! a system role also includes the workspace and deployment role of its rank. A workspace role
 //! does not imply a deployment role, with one exception: a Workspace Admin acts as Deployment Admin
 //! on every Deployment of the workspace. A Workspace Editor therefore can push nothing.
+//!
+//! Which role includes which is data, here, and what a role holds can be changed for one
+//! installation by [`RoleChanges`]: where workspace editors are to ship, WORKSPACE_EDITOR is said to
+//! hold `deployment.images.push` and `deployment.dags.push`.
 
 use crate::names::Level;
 use crate::permissions::Permission::{self, *};
 use crate::permissions::PermissionSet;
 
+mod changes;
 #[cfg(test)]
 mod tests;
 
+pub use changes::{RoleChangeError, RoleChanges};
+
 text_enum! {
-    /// A role that is built in and cannot be changed.
+    /// A role that is built in.
     pub enum SystemRole: "system role" {
         /// Sees a Deployment and its history.
         DeploymentViewer = "DEPLOYMENT_VIEWER",
@@ -54,7 +61,8 @@ impl SystemRole {
         }
     }
 
-    /// Everything that the role holds, with what it includes.
+    /// Everything that the role holds, with what it includes, unless an installation says otherwise:
+    /// [`Self::permissions_with`].
     #[must_use]
     pub const fn permissions(self) -> PermissionSet {
         let mut set = PermissionSet::of(self.adds());
@@ -66,7 +74,9 @@ impl SystemRole {
         set
     }
 
-    const fn includes(self) -> &'static [Self] {
+    /// The roles whose permissions the role holds too.
+    #[must_use]
+    pub const fn includes(self) -> &'static [Self] {
         match self {
             Self::DeploymentViewer | Self::DeploymentAgent | Self::WorkspaceViewer => &[],
             Self::DeploymentEditor => &[Self::DeploymentViewer],

@@ -26,12 +26,27 @@ impl PermissionSet {
     /// What a custom role at `level` may hold: the permissions of that level and of narrower ones,
     /// without those that are for services only.
     #[must_use]
-    pub fn grantable_at(level: Level) -> Self {
-        Permission::ALL
-            .iter()
-            .copied()
-            .filter(|permission| permission.level() >= level && !permission.service_only())
-            .collect()
+    pub const fn grantable_at(level: Level) -> Self {
+        const SYSTEM: PermissionSet = PermissionSet::meaningful_at(Level::System);
+        const WORKSPACE: PermissionSet = PermissionSet::meaningful_at(Level::Workspace);
+        const DEPLOYMENT: PermissionSet = PermissionSet::meaningful_at(Level::Deployment);
+        match level {
+            Level::System => SYSTEM,
+            Level::Workspace => WORKSPACE,
+            Level::Deployment => DEPLOYMENT,
+        }
+    }
+
+    const fn meaningful_at(level: Level) -> Self {
+        let mut set = Self::EMPTY;
+        let mut rest = Permission::ALL;
+        while let [first, others @ ..] = rest {
+            if first.level() as u8 >= level as u8 && !first.service_only() {
+                set.insert(*first);
+            }
+            rest = others;
+        }
+        set
     }
 
     /// Adds one permission.

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::SystemRole;
+use super::{RoleChangeError, RoleChanges, SystemRole};
 use crate::names::Level;
 use crate::permissions::{Permission, PermissionSet};
 
@@ -97,4 +97,176 @@ fn a_workspace_editor_can_push_nothing_and_a_workspace_admin_everything() {
     assert_eq!(editor.difference(pushes), editor);
     assert!(editor.is_subset(PermissionSet::grantable_at(Level::Workspace)));
     assert!(pushes.is_subset(SystemRole::WorkspaceAdmin.permissions()));
+}
+
+fn changes(changes: &[(SystemRole, Permission, bool)]) -> RoleChanges {
+    let mut all = RoleChanges::default();
+    for (role, permission, held) in changes {
+        all.set(*role, *permission, *held).unwrap();
+    }
+    all
+}
+
+#[test]
+fn without_changes_every_role_holds_what_it_holds_everywhere() {
+    for role in SystemRole::ALL {
+        assert_eq!(
+            role.permissions_with(&RoleChanges::default()),
+            role.permissions(),
+            "{role}"
+        );
+    }
+}
+
+#[test]
+fn a_change_reaches_every_role_that_includes_the_changed_one() {
+    use Permission::{DeploymentDeploysReport as REPORT, DeploymentImagesPush as PUSH};
+    use SystemRole::*;
+
+    const HOLD_PUSH: &[SystemRole] = &[
+        DeploymentEditor,
+        DeploymentAdmin,
+        WorkspaceAdmin,
+        SystemEditor,
+        SystemAdmin,
+    ];
+    const HOLD_REPORT: &[SystemRole] = &[
+        DeploymentAdmin,
+        DeploymentAgent,
+        WorkspaceAdmin,
+        SystemAdmin,
+    ];
+    type Case<'a> = (
+        &'a [(SystemRole, Permission, bool)],
+        Permission,
+        &'a [SystemRole],
+    );
+    let cases: [Case<'_>; 9] = [
+        (&[], PUSH, HOLD_PUSH),
+        (&[], REPORT, HOLD_REPORT),
+        (&[(DeploymentEditor, PUSH, false)], PUSH, &[]),
+        // One that includes it says otherwise, for itself and for those that include it in turn.
+        (
+            &[
+                (DeploymentEditor, PUSH, false),
+                (DeploymentAdmin, PUSH, true),
+            ],
+            PUSH,
+            &[DeploymentAdmin, WorkspaceAdmin, SystemAdmin],
+        ),
+        (
+            &[(WorkspaceAdmin, PUSH, false)],
+            PUSH,
+            &[DeploymentEditor, DeploymentAdmin, SystemEditor, SystemAdmin],
+        ),
+        (
+            &[(SystemAdmin, PUSH, false)],
+            PUSH,
+            &[
+                DeploymentEditor,
+                DeploymentAdmin,
+                WorkspaceAdmin,
+                SystemEditor,
+            ],
+        ),
+        // A workspace role can be given what is of Deployments.
+        (
+            &[(WorkspaceEditor, PUSH, true)],
+            PUSH,
+            &[
+                DeploymentEditor,
+                DeploymentAdmin,
+                WorkspaceEditor,
+                WorkspaceAdmin,
+                SystemEditor,
+                SystemAdmin,
+            ],
+        ),
+        (
+            &[(DeploymentViewer, REPORT, true)],
+            REPORT,
+            &[
+                DeploymentViewer,
+                DeploymentEditor,
+                DeploymentAdmin,
+                DeploymentAgent,
+                WorkspaceAdmin,
+                SystemViewer,
+                SystemEditor,
+                SystemAdmin,
+            ],
+        ),
+        // What is said last of the same role and permission counts.
+        (
+            &[
+                (DeploymentEditor, PUSH, false),
+                (DeploymentEditor, PUSH, true),
+            ],
+            PUSH,
+            HOLD_PUSH,
+        ),
+    ];
+    for (said, permission, holders) in cases {
+        let changes = changes(said);
+        for role in SystemRole::ALL {
+            let held = role.permissions_with(&changes);
+            assert_eq!(
+                held.contains(permission),
+                holders.contains(role),
+                "{role} {permission} {said:?}"
+            );
+            let this = PermissionSet::of(&[permission]);
+            assert_eq!(
+                held.difference(this),
+                role.permissions().difference(this),
+                "{role}: nothing else changes"
+            );
+        }
+    }
+}
+
+#[test]
+fn no_change_gives_a_role_what_its_level_cannot_hold_or_takes_the_last_administration() {
+    use Permission::*;
+    use SystemRole::*;
+
+    for held in [false, true] {
+        for role in SystemRole::ALL {
+            for permission in Permission::ALL {
+                let mut changes = RoleChanges::default();
+                let level = role.level();
+                let expected = if permission.service_only() {
+                    Err(RoleChangeError::ServiceOnly {
+                        permission: *permission,
+                    })
+                } else if permission.level() < level {
+                    Err(RoleChangeError::AboveLevel {
+                        role: *role,
+                        level,
+                        permission: *permission,
+                    })
+                } else if (*role, *permission, held) == (SystemAdmin, SystemIamUpdate, false) {
+                    Err(RoleChangeError::LastAdministration {
+                        role: *role,
+                        permission: *permission,
+                    })
+                } else {
+                    Ok(())
+                };
+                assert_eq!(changes.set(*role, *permission, held), expected);
+                if expected.is_err() {
+                    assert_eq!(changes, RoleChanges::default());
+                }
+                for other in SystemRole::ALL {
+                    let holds = other.permissions_with(&changes);
+                    assert!(holds.is_subset(PermissionSet::grantable_at(other.level())));
+                }
+                assert!(
+                    SystemAdmin
+                        .permissions_with(&changes)
+                        .contains(SystemIamUpdate)
+                );
+            }
+        }
+    }
 }
