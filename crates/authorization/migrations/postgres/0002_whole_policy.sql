@@ -1,3 +1,11 @@
+-- Names are compared byte by byte, as in SQLite, whatever the language of the database is.
+ALTER TABLE roles ALTER COLUMN name TYPE TEXT COLLATE "C";
+ALTER TABLE role_bindings ALTER COLUMN resource TYPE TEXT COLLATE "C";
+ALTER TABLE role_bindings ALTER COLUMN principal TYPE TEXT COLLATE "C";
+ALTER TABLE role_bindings ALTER COLUMN role TYPE TEXT COLLATE "C";
+ALTER TABLE service_account_tokens ALTER COLUMN account TYPE TEXT COLLATE "C";
+ALTER TABLE service_accounts ALTER COLUMN name TYPE TEXT COLLATE "C";
+
 ALTER TABLE roles ADD COLUMN updated_by TEXT NOT NULL DEFAULT '';
 ALTER TABLE roles ADD COLUMN update_time BIGINT NOT NULL DEFAULT 0;
 -- The name of the policy file that keeps the role as it is; null if none does.
@@ -28,12 +36,14 @@ CREATE INDEX service_account_tokens_revoked ON service_account_tokens (expire_ti
     WHERE revoke_time IS NOT NULL;
 
 -- Who changed the policy, when and why: written in the transaction of the change, never changed.
--- `details` is a JSON document with a version.
+-- `workspace` is the one that the resource is, or is in; null for the system. `details` is a JSON
+-- document with a version.
 CREATE TABLE policy_changes (
     revision    BIGINT NOT NULL,
     number      BIGINT NOT NULL CHECK (number > 0),
     type        TEXT    NOT NULL,
     resource    TEXT    NOT NULL,
+    workspace   TEXT,
     name        TEXT    NOT NULL,
     changed_by  TEXT    NOT NULL,
     change_time BIGINT NOT NULL,
@@ -43,4 +53,5 @@ CREATE TABLE policy_changes (
     PRIMARY KEY (revision, number)
 );
 
-CREATE INDEX policy_changes_in_order ON policy_changes (resource, revision, number);
+CREATE INDEX policy_changes_by_resource ON policy_changes (resource, revision, number);
+CREATE INDEX policy_changes_by_workspace ON policy_changes (workspace, revision, number);

@@ -28,12 +28,14 @@ CREATE INDEX service_account_tokens_revoked ON service_account_tokens (expire_ti
     WHERE revoke_time IS NOT NULL;
 
 -- Who changed the policy, when and why: written in the transaction of the change, never changed.
--- `details` is a JSON document with a version.
+-- `workspace` is the one that the resource is, or is in; null for the system. `details` is a JSON
+-- document with a version.
 CREATE TABLE policy_changes (
     revision    INTEGER NOT NULL,
     number      INTEGER NOT NULL CHECK (number > 0),
     type        TEXT    NOT NULL,
     resource    TEXT    NOT NULL,
+    workspace   TEXT,
     name        TEXT    NOT NULL,
     changed_by  TEXT    NOT NULL,
     change_time INTEGER NOT NULL,
@@ -43,4 +45,5 @@ CREATE TABLE policy_changes (
     PRIMARY KEY (revision, number)
 ) STRICT;
 
-CREATE INDEX policy_changes_in_order ON policy_changes (resource, revision, number);
+CREATE INDEX policy_changes_by_resource ON policy_changes (resource, revision, number);
+CREATE INDEX policy_changes_by_workspace ON policy_changes (workspace, revision, number);

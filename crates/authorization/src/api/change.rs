@@ -7,19 +7,39 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::backoff;
+use chassis::fields::Fields;
 use chassis::problem::Problem;
+use chrono::{DateTime, Utc};
 use tokio::sync::MutexGuard;
 
 use super::Authorization;
 use super::problems::policy_keeps_moving;
 use crate::domain::index::Index;
+use crate::domain::policy_change::Author;
+use crate::domain::subject::Subject;
 use crate::domain::tokens::Credential;
 use crate::policy::Policy;
 use crate::store::{self, Changed};
 
+const LONGEST_REASON: usize = 500;
 const MOST_ATTEMPTS: u32 = 16;
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+
+/// Why a change is made.
+pub(super) fn reason(fields: &mut Fields, reason: &str) -> Option<String> {
+    fields.text("reason", reason.to_owned(), LONGEST_REASON)
+}
+
+/// Somebody who makes a change by a call.
+pub(super) fn author(caller: &Subject, time: DateTime<Utc>, reason: String) -> Author {
+    Author {
+        principal: caller.principal.clone(),
+        time,
+        reason,
+        managed_by: None,
+    }
+}
 
 /// The attempts at one change.
 ///

@@ -12,7 +12,7 @@ use tonic::Request;
 
 use super::asked::Asked;
 use super::authorize::{administering, authorize};
-use super::change::Attempts;
+use super::change::{self, Attempts};
 use super::{Authorization, encode, problems};
 use crate::domain::grant_rule;
 use crate::domain::policy::Role;
@@ -44,7 +44,12 @@ pub(super) async fn handle(
     } = loop {
         let index = attempts.policy().await?;
         authorize(service, &index, &subject, administering(&parent), &parent)?;
-        let (role, request_id) = decode(&request, &parent, &subject.principal, now)?;
+        let Wanted {
+            role,
+            request_id,
+            reason,
+        } = decode(&request, &parent, &subject.principal, now)?;
+        let author = change::author(&subject, now, reason);
         let at = service.environment.now();
         grant_rule::check_permissions(&index, &subject, role.permissions, &parent, at)
             .map_err(|error| problems::ungrantable(service, &index, &subject, &error))?;
@@ -53,7 +58,7 @@ pub(super) async fn handle(
         });
         let written = service
             .store
-            .create_role(index.revision(), &role, request_id.as_ref())
+            .create_role(index.revision(), &role, &author, request_id.as_ref())
             .await;
         if let Some(changed) = attempts.end(written).await? {
             break changed;
@@ -75,18 +80,25 @@ fn parent(request: &CreateRoleRequest) -> Result<ResourceName, Problem> {
     parent.ok_or_else(|| fields.into_problem())
 }
 
+/// What a caller asks for.
+struct Wanted {
+    role: Role,
+    request_id: Option<RequestId>,
+    reason: String,
+}
+
 fn decode(
     request: &CreateRoleRequest,
     parent: &ResourceName,
     created_by: &Principal,
     create_time: DateTime<Utc>,
-) -> Result<(Role, Option<RequestId>), Problem> {
+) -> Result<Wanted, Problem> {
     let CreateRoleRequest {
         parent: _,
         role_id,
         role,
         request_id,
-        reason: _,
+        reason,
     } = request;
     let mut fields = Fields::new();
     let name = fields.ok("role_id", RoleName::custom(parent.clone(), role_id));
@@ -94,7 +106,10 @@ fn decode(
         .required("role", role.clone())
         .and_then(|role| decode_contents(&mut fields, role, parent));
     let request_id = fields.parse_optional::<RequestId>("request_id", request_id);
-    let (Some(name), Some(contents), Some(request_id)) = (name, contents, request_id) else {
+    let reason = change::reason(&mut fields, reason);
+    let (Some(name), Some(contents), Some(request_id), Some(reason)) =
+        (name, contents, request_id, reason)
+    else {
         return Err(fields.into_problem());
     };
     let Contents {
@@ -102,16 +117,22 @@ fn decode(
         description,
         permissions,
     } = contents;
-    let created_by = created_by.clone();
     let role = Role {
         name,
         display_name,
         description,
         permissions,
-        created_by,
+        created_by: created_by.clone(),
         create_time,
+        updated_by: created_by.clone(),
+        update_time: create_time,
+        managed_by: None,
     };
-    Ok((role, request_id))
+    Ok(Wanted {
+        role,
+        request_id,
+        reason,
+    })
 }
 
 /// What a caller says of a role.

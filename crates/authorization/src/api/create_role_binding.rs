@@ -1,9 +1,11 @@
 //! CreateRoleBinding: a role for a principal, on a resource and all that is below it.
 
+use chassis::convert;
 use chassis::fields::Fields;
 use chassis::identity;
 use chassis::problem::Problem;
 use chassis::requests;
+use chrono::{DateTime, Months, Utc};
 use model::names::{Principal, RequestId, ResourceName, RoleBindingId, RoleBindingName, RoleName};
 use model::permissions::PermissionSet;
 use proto::authorization::v1::{self as pb, CreateRoleBindingRequest, CreateRoleBindingResponse};
@@ -11,7 +13,7 @@ use tonic::Request;
 
 use super::asked::Asked;
 use super::authorize::{administering, authorize};
-use super::change::Attempts;
+use super::change::{self, Attempts};
 use super::{Authorization, encode, problems};
 use crate::domain::grant_rule;
 use crate::domain::index::{Index, IndexedRole};
@@ -20,6 +22,8 @@ use crate::domain::subject::Subject;
 use crate::store::Changed;
 
 const LONGEST_PRINCIPAL: usize = 256;
+const EXPIRE_TIME: &str = "role_binding.expire_time";
+const LONGEST_LIFETIME: Months = Months::new(10 * 12);
 
 pub(super) async fn handle(
     service: &Authorization,
@@ -46,8 +50,10 @@ pub(super) async fn handle(
         let Wanted {
             principal,
             role,
+            expire_time,
             request_id,
-        } = decode(&request, &index, &parent)?;
+            reason,
+        } = decode(&request, &index, &parent, now)?;
         check_grantable(service, &index, &subject, &role, &parent)?;
         let id = RoleBindingId::new(service.environment.new_uuid());
         let binding = RoleBinding {
@@ -56,7 +62,10 @@ pub(super) async fn handle(
             role,
             created_by: subject.principal.clone(),
             create_time: now,
+            expire_time,
+            managed_by: None,
         };
+        let author = change::author(&subject, now, reason);
         let request_id = request_id.map(|id| {
             requests::Request::new(
                 &subject.principal,
@@ -68,7 +77,7 @@ pub(super) async fn handle(
         });
         let written = service
             .store
-            .create_role_binding(index.revision(), &binding, request_id.as_ref())
+            .create_role_binding(index.revision(), &binding, &author, request_id.as_ref())
             .await;
         if let Some(changed) = attempts.end(written).await? {
             break changed;
@@ -81,8 +90,11 @@ pub(super) async fn handle(
             role,
             created_by: principal,
             create_time: _,
+            expire_time,
+            managed_by: _,
         } = &binding;
-        tracing::info!(%principal, %to, %role, role_binding = %name, "role bound");
+        let expire_time = expire_time.map(tracing::field::display);
+        tracing::info!(%principal, %to, %role, role_binding = %name, expire_time, "role bound");
     }
     Ok(CreateRoleBindingResponse {
         role_binding: Some(encode::role_binding(&binding)),
@@ -100,19 +112,22 @@ fn parent(request: &CreateRoleBindingRequest) -> Result<ResourceName, Problem> {
 struct Wanted {
     principal: Principal,
     role: RoleName,
+    expire_time: Option<DateTime<Utc>>,
     request_id: Option<RequestId>,
+    reason: String,
 }
 
 fn decode(
     request: &CreateRoleBindingRequest,
     index: &Index,
     parent: &ResourceName,
+    now: DateTime<Utc>,
 ) -> Result<Wanted, Problem> {
     let CreateRoleBindingRequest {
         parent: _,
         role_binding,
         request_id,
-        reason: _,
+        reason,
     } = request;
     let mut fields = Fields::new();
     let contents = fields
@@ -124,22 +139,48 @@ fn decode(
                 role,
                 created_by: _,
                 create_time: _,
-                expire_time: _,
+                expire_time,
                 managed_by: _,
             } = binding;
             let principal = decode_principal(&mut fields, principal);
             let role = decode_role(&mut fields, role, index, parent);
-            Some((principal?, role?))
+            let expire_time = match expire_time {
+                None => Some(None),
+                Some(time) => convert::time(&mut fields, EXPIRE_TIME, time)
+                    .and_then(|time| check_expire_time(&mut fields, time, now))
+                    .map(Some),
+            };
+            Some((principal?, role?, expire_time?))
         });
     let request_id = fields.parse_optional::<RequestId>("request_id", request_id);
-    match (contents, request_id) {
-        (Some((principal, role)), Some(request_id)) => Ok(Wanted {
+    let reason = change::reason(&mut fields, reason);
+    match (contents, request_id, reason) {
+        (Some((principal, role, expire_time)), Some(request_id), Some(reason)) => Ok(Wanted {
             principal,
             role,
+            expire_time,
             request_id,
+            reason,
         }),
-        (_, _) => Err(fields.into_problem()),
+        (_, _, _) => Err(fields.into_problem()),
     }
+}
+
+fn check_expire_time(
+    fields: &mut Fields,
+    time: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let latest = now.checked_add_months(LONGEST_LIFETIME);
+    fields.check(EXPIRE_TIME, time, |time| {
+        if *time <= now {
+            Err("must be in the future")
+        } else if latest.is_none_or(|latest| *time > latest) {
+            Err("must be at most 10 years ahead")
+        } else {
+            Ok(())
+        }
+    })
 }
 
 fn decode_principal(fields: &mut Fields, text: &str) -> Option<Principal> {

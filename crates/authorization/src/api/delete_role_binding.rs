@@ -11,7 +11,7 @@ use tonic::Request;
 use super::Authorization;
 use super::asked::Asked;
 use super::authorize::{administering, authorize};
-use super::change::Attempts;
+use super::change::{self, Attempts};
 use crate::store::Changed;
 
 pub(super) async fn handle(
@@ -43,12 +43,14 @@ pub(super) async fn handle(
             administering(&resource),
             &resource,
         )?;
-        let request_id = request_id(&request)?.map(|id| {
+        let (request_id, reason) = decode(&request)?;
+        let author = change::author(&subject, now, reason);
+        let request_id = request_id.map(|id| {
             requests::Request::new(&subject.principal, "DeleteRoleBinding", &name, id, &request)
         });
         let written = service
             .store
-            .delete_role_binding(index.revision(), &name, request_id.as_ref(), now)
+            .delete_role_binding(index.revision(), &name, &author, request_id.as_ref())
             .await;
         if let Some(changed) = attempts.end(written).await? {
             break changed;
@@ -69,8 +71,17 @@ fn name(request: &DeleteRoleBindingRequest) -> Result<RoleBindingName, Problem> 
     name.ok_or_else(|| fields.into_problem())
 }
 
-fn request_id(request: &DeleteRoleBindingRequest) -> Result<Option<RequestId>, Problem> {
+fn decode(request: &DeleteRoleBindingRequest) -> Result<(Option<RequestId>, String), Problem> {
+    let DeleteRoleBindingRequest {
+        name: _,
+        request_id,
+        reason,
+    } = request;
     let mut fields = Fields::new();
-    let request_id = fields.parse_optional("request_id", &request.request_id);
-    request_id.ok_or_else(|| fields.into_problem())
+    let request_id = fields.parse_optional("request_id", request_id);
+    let reason = change::reason(&mut fields, reason);
+    match (request_id, reason) {
+        (Some(request_id), Some(reason)) => Ok((request_id, reason)),
+        (_, _) => Err(fields.into_problem()),
+    }
 }

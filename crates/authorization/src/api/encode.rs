@@ -59,6 +59,9 @@ pub(super) fn role(role: &Role) -> pb::Role {
         permissions,
         created_by,
         create_time,
+        updated_by,
+        update_time,
+        managed_by,
     } = role;
     pb::Role {
         name: name.to_string(),
@@ -68,16 +71,17 @@ pub(super) fn role(role: &Role) -> pb::Role {
         created_by: created_by.to_string(),
         create_time: Some(timestamp(*create_time)),
         etag: etag(role),
-        update_time: None,
-        updated_by: String::new(),
-        managed_by: String::new(),
+        update_time: Some(timestamp(*update_time)),
+        updated_by: updated_by.to_string(),
+        managed_by: text(managed_by.as_ref()),
         added_permissions: Vec::new(),
         removed_permissions: Vec::new(),
     }
 }
 
-/// A digest of all that can ever change of a role.
-fn etag(role: &Role) -> String {
+/// A digest of all that can change of a role. The time keeps a role that was changed back from
+/// looking unchanged.
+pub(super) fn etag(role: &Role) -> String {
     let Role {
         name: _,
         display_name,
@@ -85,9 +89,19 @@ fn etag(role: &Role) -> String {
         permissions,
         created_by: _,
         create_time: _,
+        updated_by,
+        update_time,
+        managed_by,
     } = role;
     let mut digest = Sha256::new();
-    for text in [display_name, description, &permissions.to_string()] {
+    for text in [
+        display_name,
+        description,
+        &permissions.to_string(),
+        &updated_by.to_string(),
+        &update_time.timestamp_micros().to_string(),
+        &text(managed_by.as_ref()),
+    ] {
         digest.update(text.len().to_be_bytes());
         digest.update(text);
     }
@@ -97,6 +111,11 @@ fn etag(role: &Role) -> String {
         .take(8)
         .map(|byte| format!("{byte:02x}"))
         .collect()
+}
+
+/// What is not there is empty.
+fn text(value: Option<&impl ToString>) -> String {
+    value.map(ToString::to_string).unwrap_or_default()
 }
 
 fn texts(permissions: PermissionSet) -> Vec<String> {
@@ -113,6 +132,8 @@ pub(super) fn role_binding(binding: &RoleBinding) -> pb::RoleBinding {
         role,
         created_by,
         create_time,
+        expire_time,
+        managed_by,
     } = binding;
     pb::RoleBinding {
         name: name.to_string(),
@@ -120,8 +141,8 @@ pub(super) fn role_binding(binding: &RoleBinding) -> pb::RoleBinding {
         role: role.to_string(),
         created_by: created_by.to_string(),
         create_time: Some(timestamp(*create_time)),
-        expire_time: None,
-        managed_by: String::new(),
+        expire_time: expire_time.map(timestamp),
+        managed_by: text(managed_by.as_ref()),
     }
 }
 

@@ -22,12 +22,14 @@ impl From<store::Error> for Problem {
             store::Error::Reused(reused) => reused.into(),
             store::Error::PolicyMoved => policy_keeps_moving().caused_by(error),
             store::Error::RoleExists(name) => Self::already_exists("role", &name),
+            store::Error::NoSuchRole(name) => Self::not_found("role", &name),
+            store::Error::BindingExists(name) => Self::already_exists("roleBinding", &name),
             store::Error::NoSuchBinding(name) => Self::not_found("roleBinding", &name),
             store::Error::LastAdministrator(name) => Self::new(
                 Code::FailedPrecondition,
                 ErrorReason::LastAdministrator,
-                "this is the last binding of SYSTEM_ADMIN on the system, without which nobody \
-                 could give roles any more: make another administrator first",
+                "this is the last binding of SYSTEM_ADMIN on the system that does not expire, without \
+                 which nobody could give roles any more: make another administrator first",
             )
             .with("role_binding", name),
         }

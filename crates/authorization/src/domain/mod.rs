@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`subject`] | who is checked |
 //! | [`policy`] | roles, bindings, and the number that grows with every change of them |
+//! | [`policy_change`] | what was changed, by whom, when and why |
 //! | [`decision`] | the answer to one question, and why |
 //! | [`index`] | the whole policy in memory, and the answer to every question about it |
 //! | [`grant_rule`] | nobody can grant what they do not hold |
@@ -14,6 +15,7 @@ pub(crate) mod decision;
 pub(crate) mod grant_rule;
 pub(crate) mod index;
 pub(crate) mod policy;
+pub(crate) mod policy_change;
 pub(crate) mod rollback_grant;
 pub(crate) mod subject;
 pub(crate) mod tokens;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use model::names::{Level, Principal, ResourceName, RoleBindingName, RoleName};
+use model::names::{Level, PolicyFileName, Principal, ResourceName, RoleBindingName, RoleName};
 use model::permissions::PermissionSet;
 use thiserror::Error;
 
@@ -17,7 +17,7 @@ impl fmt::Display for PolicyRevision {
     }
 }
 
-/// A custom role. It is never changed.
+/// A custom role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Role {
     pub(crate) name: RoleName,
@@ -26,9 +26,14 @@ pub(crate) struct Role {
     pub(crate) permissions: PermissionSet,
     pub(crate) created_by: Principal,
     pub(crate) create_time: DateTime<Utc>,
+    pub(crate) updated_by: Principal,
+    pub(crate) update_time: DateTime<Utc>,
+    /// The policy file that keeps the role as it is.
+    pub(crate) managed_by: Option<PolicyFileName>,
 }
 
-/// A role that a principal has on a resource and on all that is below it. It is never changed.
+/// A role that a principal has on a resource and on all that is below it. Calls never change it; a
+/// policy file can take it over, and change when it expires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RoleBinding {
     /// The name, which says the resource.
@@ -37,6 +42,17 @@ pub(crate) struct RoleBinding {
     pub(crate) role: RoleName,
     pub(crate) created_by: Principal,
     pub(crate) create_time: DateTime<Utc>,
+    /// From when on it gives nothing; it stays until it is deleted.
+    pub(crate) expire_time: Option<DateTime<Utc>>,
+    /// The policy file that keeps the binding.
+    pub(crate) managed_by: Option<PolicyFileName>,
+}
+
+impl RoleBinding {
+    /// Whether the binding gives nothing any more.
+    pub(crate) fn expired(&self, now: DateTime<Utc>) -> bool {
+        self.expire_time.is_some_and(|time| time <= now)
+    }
 }
 
 /// Why a role cannot be bound on a resource.

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::policy::RoleBinding;
+use crate::domain::policy_change::Author;
 use crate::domain::subject::Subject;
 use crate::domain::tokens::{ServiceAccountToken, TokenId};
 
@@ -34,6 +35,17 @@ fn binding(id: u128, principal: &str) -> RoleBinding {
         role: "roles/DEPLOYMENT_EDITOR".parse().unwrap(),
         created_by: "user:admin".parse().unwrap(),
         create_time: DateTime::UNIX_EPOCH,
+        expire_time: None,
+        managed_by: None,
+    }
+}
+
+fn author() -> Author {
+    Author {
+        principal: "user:admin".parse().unwrap(),
+        time: DateTime::UNIX_EPOCH,
+        reason: String::new(),
+        managed_by: None,
     }
 }
 
@@ -64,7 +76,7 @@ async fn a_revoke_on_one_replica_counts_on_the_other_at_once(db: TestDatabase) {
         let bound = binding(10 + round, "user:bob");
         let index = one.newest(&Credential::Unrecorded).await.unwrap();
         let changed = store
-            .create_role_binding(index.revision(), &bound, None)
+            .create_role_binding(index.revision(), &bound, &author(), None)
             .await
             .unwrap();
         one.reach(changed.revision).await.unwrap();
@@ -83,7 +95,7 @@ async fn a_revoke_on_one_replica_counts_on_the_other_at_once(db: TestDatabase) {
         assert!(may_push(&index, "user:bob"));
 
         let changed = store
-            .delete_role_binding(changed.revision, &bound.name, None, DateTime::UNIX_EPOCH)
+            .delete_role_binding(changed.revision, &bound.name, &author(), None)
             .await
             .unwrap();
         one.reach(changed.revision).await.unwrap();
@@ -121,7 +133,7 @@ async fn a_replica_follows_the_others_by_itself(db: TestDatabase) {
             .map(|index| index.revision())
     });
     store
-        .create_role_binding(PolicyRevision(1), &binding(2, "user:bob"), None)
+        .create_role_binding(PolicyRevision(1), &binding(2, "user:bob"), &author(), None)
         .await
         .unwrap();
     assert_eq!(waiter.await.unwrap().unwrap(), PolicyRevision(2));
@@ -158,7 +170,7 @@ async fn many_who_wait_for_one_policy_build_it_once(db: TestDatabase) {
     );
     let mut replaced = policy.replaced.subscribe();
     store
-        .create_role_binding(PolicyRevision(1), &binding(2, "user:bob"), None)
+        .create_role_binding(PolicyRevision(1), &binding(2, "user:bob"), &author(), None)
         .await
         .unwrap();
 
@@ -186,7 +198,7 @@ async fn a_database_that_went_back_takes_the_policy_back(db: TestDatabase) {
         .unwrap();
     let bound = binding(2, "user:bob");
     store
-        .create_role_binding(PolicyRevision(1), &bound, None)
+        .create_role_binding(PolicyRevision(1), &bound, &author(), None)
         .await
         .unwrap();
     let index = policy.newest(&Credential::Unrecorded).await.unwrap();

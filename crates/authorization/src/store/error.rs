@@ -19,11 +19,17 @@ pub(crate) enum Error {
     /// The role's name is taken.
     #[error("role {0} exists")]
     RoleExists(RoleName),
+    /// There is no such role, or no more.
+    #[error("role {0} does not exist")]
+    NoSuchRole(RoleName),
+    /// The principal has the role on the resource already, but until another time.
+    #[error("binding {0} gives the same until another time")]
+    BindingExists(RoleBindingName),
     /// There is no such binding, or no more.
     #[error("binding {0} does not exist")]
     NoSuchBinding(RoleBindingName),
     /// Nobody could administer the system any more.
-    #[error("this is the last binding of SYSTEM_ADMIN on the system")]
+    #[error("{0} is the last binding of SYSTEM_ADMIN on the system that does not expire")]
     LastAdministrator(RoleBindingName),
 }
 
@@ -34,6 +40,8 @@ impl StoreError for Error {
             Self::Reused(_)
             | Self::PolicyMoved
             | Self::RoleExists(_)
+            | Self::NoSuchRole(_)
+            | Self::BindingExists(_)
             | Self::NoSuchBinding(_)
             | Self::LastAdministrator(_) => None,
         }

@@ -5,6 +5,7 @@
 //! | [`policy`] | `policy`, and all of `roles` and `role_bindings` at once |
 //! | [`roles`] | `roles` |
 //! | [`role_bindings`] | `role_bindings` |
+//! | [`policy_changes`] | `policy_changes` |
 //! | [`service_accounts`] | `service_accounts`, `service_account_tokens` |
 //! | [`grants`] | `grants` |
 //!
@@ -14,11 +15,13 @@
 //!   [`Error::PolicyMoved`] if that is not the newest any more. The row of the revision is updated
 //!   before anything is written, so that two changes cannot both see it unmoved.
 //! - A change that changes nothing does not move the revision.
+//! - What moves the revision is recorded in the same transaction: what, by whom, when and why.
 
 mod document;
 mod error;
 mod grants;
 mod policy;
+mod policy_changes;
 mod role_bindings;
 mod roles;
 mod service_accounts;

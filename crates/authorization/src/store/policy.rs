@@ -3,16 +3,22 @@
 use chassis::database::{Connection, time};
 use chassis::{args, transaction};
 use chrono::{DateTime, Utc};
-use model::names::{Principal, PrincipalId, ResourceName, RoleBindingId, RoleName, ServiceName};
+use model::names::{
+    Principal, PrincipalId, ResourceName, RoleBindingId, RoleBindingName, RoleName, ServiceName,
+};
 use model::roles::SystemRole;
 use uuid::Uuid;
 
 use super::error::corrupt;
 use super::roles::stored_permissions;
-use super::{Error, Store};
+use super::{Error, Store, policy_changes, role_bindings};
 use crate::domain::index::{BindingRow, PolicyRows, RoleRow};
-use crate::domain::policy::PolicyRevision;
+use crate::domain::policy::{PolicyRevision, RoleBinding};
+use crate::domain::policy_change::{Author, Change};
 use crate::domain::tokens::{TokenId, TokenRecord};
+
+/// The revision of the first policy.
+const FIRST: PolicyRevision = PolicyRevision(1);
 
 /// How things stand right now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,33 +61,35 @@ impl Store {
         binding: RoleBindingId,
         now: DateTime<Utc>,
     ) -> Result<bool, Error> {
+        let author = Author {
+            principal: Principal::Service(ServiceName::Authorization),
+            time: now,
+            reason: "the first policy".to_owned(),
+            managed_by: None,
+        };
+        let binding = RoleBinding {
+            name: RoleBindingName::new(ResourceName::System, binding),
+            principal: Principal::User(administrator.clone()),
+            role: RoleName::built_in(SystemRole::SystemAdmin),
+            created_by: author.principal.clone(),
+            create_time: now,
+            expire_time: None,
+            managed_by: None,
+        };
         transaction!(self.database, |transaction| {
             // Another replica's insert is waited for, and then conflicts.
             let first = transaction
                 .execute(
-                    "INSERT INTO policy (singleton, revision) VALUES (1, 1)
-                         ON CONFLICT DO NOTHING",
-                    args![],
+                    "INSERT INTO policy (singleton, revision) VALUES (1, $1) ON CONFLICT DO NOTHING",
+                    args![FIRST.0],
                 )
                 .await?;
             if first == 0 {
                 return Ok(false);
             }
-            transaction
-                .execute(
-                    "INSERT INTO role_bindings
-                             (id, resource, principal, role, created_by, create_time)
-                         VALUES ($1, $2, $3, $4, $5, $6)",
-                    args![
-                        binding.get(),
-                        ResourceName::System.to_string(),
-                        Principal::User(administrator.clone()).to_string(),
-                        RoleName::built_in(SystemRole::SystemAdmin).to_string(),
-                        Principal::Service(ServiceName::Authorization).to_string(),
-                        now,
-                    ],
-                )
-                .await?;
+            role_bindings::insert(transaction, &binding).await?;
+            let changes = [Change::RoleBindingCreated(binding.clone())];
+            policy_changes::record(transaction, FIRST, &author, &changes).await?;
             Ok(true)
         })
     }

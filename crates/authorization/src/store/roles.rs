@@ -8,8 +8,9 @@ use model::permissions::{Permission, PermissionSet};
 use serde::{Deserialize, Serialize};
 
 use super::error::corrupt;
-use super::{Changed, Error, Store, document, policy};
+use super::{Changed, Error, Store, document, policy, policy_changes};
 use crate::domain::policy::{PolicyRevision, Role};
+use crate::domain::policy_change::{Author, Change};
 
 #[derive(sqlx::FromRow)]
 struct RoleRow {
@@ -19,6 +20,9 @@ struct RoleRow {
     permissions: String,
     created_by: String,
     create_time: i64,
+    updated_by: String,
+    update_time: i64,
+    managed_by: Option<String>,
 }
 
 impl TryFrom<RoleRow> for Role {
@@ -32,9 +36,13 @@ impl TryFrom<RoleRow> for Role {
             permissions,
             created_by,
             create_time,
+            updated_by,
+            update_time,
+            managed_by,
         } = row;
         let permissions = stored_permissions(&permissions)?;
         let permissions = permissions.iter().map(|name| name.parse::<Permission>());
+        let managed_by = managed_by.as_deref().map(str::parse).transpose();
         Ok(Self {
             name: name.parse().map_err(corrupt)?,
             display_name,
@@ -44,6 +52,9 @@ impl TryFrom<RoleRow> for Role {
                 .map_err(corrupt)?,
             created_by: created_by.parse().map_err(corrupt)?,
             create_time: time(create_time)?,
+            updated_by: updated_by.parse().map_err(corrupt)?,
+            update_time: time(update_time)?,
+            managed_by: managed_by.map_err(corrupt)?,
         })
     }
 }
@@ -66,53 +77,22 @@ impl Store {
         &self,
         decided_at: PolicyRevision,
         role: &Role,
+        author: &Author,
         request: Option<&Request>,
     ) -> Result<Changed<Role>, Error> {
-        let Role {
-            name,
-            display_name,
-            description,
-            permissions,
-            created_by,
-            create_time,
-        } = role;
-        let permissions = permissions.iter().map(|permission| permission.to_string());
-        let permissions = document::write(&Permissions {
-            permissions: permissions.collect(),
-        })?;
+        let created = Change::RoleCreated {
+            role: role.name.clone(),
+            permissions: role.permissions,
+        };
+        let changes = [created];
         transaction!(self.database, |transaction| {
-            if let Some(name) = requests::replay::<Error>(transaction, request).await? {
-                let value = find(transaction, &name.parse().map_err(corrupt)?)
-                    .await?
-                    .ok_or_else(|| corrupt("a role that was created is gone"))?;
-                let revision = policy::current(transaction).await?;
-                return Ok(Changed {
-                    value,
-                    revision,
-                    made: false,
-                });
+            if let Some(changed) = repeated(transaction, request).await? {
+                return Ok(changed);
             }
             let revision = policy::advance(transaction, decided_at).await?;
-            let inserted = transaction
-                .execute(
-                    "INSERT INTO roles
-                             (name, display_name, description, permissions, created_by, create_time)
-                         VALUES ($1, $2, $3, $4, $5, $6)
-                         ON CONFLICT DO NOTHING",
-                    args![
-                        name.to_string(),
-                        display_name,
-                        description,
-                        &permissions,
-                        created_by.to_string(),
-                        *create_time,
-                    ],
-                )
-                .await?;
-            if inserted == 0 {
-                return Err(Error::RoleExists(name.clone()));
-            }
-            requests::remember(transaction, request, name, *create_time).await?;
+            insert(transaction, role).await?;
+            policy_changes::record(transaction, revision, author, &changes).await?;
+            requests::remember(transaction, request, &role.name, author.time).await?;
             Ok(Changed {
                 value: role.clone(),
                 revision,
@@ -122,13 +102,131 @@ impl Store {
     }
 }
 
+/// The role that a request has made or changed, if it was answered before.
+async fn repeated(
+    connection: &mut Connection,
+    request: Option<&Request>,
+) -> Result<Option<Changed<Role>>, Error> {
+    let Some(name) = requests::replay::<Error>(connection, request).await? else {
+        return Ok(None);
+    };
+    let name = name.parse().map_err(corrupt)?;
+    let value = find(connection, &name).await?;
+    Ok(Some(Changed {
+        value: value.ok_or(Error::NoSuchRole(name))?,
+        revision: policy::current(connection).await?,
+        made: false,
+    }))
+}
+
+/// Inserts a role, if its name is free.
+pub(super) async fn insert(transaction: &mut Connection, role: &Role) -> Result<(), Error> {
+    let Role {
+        name,
+        display_name,
+        description,
+        permissions,
+        created_by,
+        create_time,
+        updated_by,
+        update_time,
+        managed_by,
+    } = role;
+    let inserted = transaction
+        .execute(
+            "INSERT INTO roles
+                 (name, display_name, description, permissions, created_by, create_time,
+                  updated_by, update_time, managed_by)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             ON CONFLICT DO NOTHING",
+            args![
+                name.to_string(),
+                display_name,
+                description,
+                write_permissions(*permissions)?,
+                created_by.to_string(),
+                *create_time,
+                updated_by.to_string(),
+                *update_time,
+                managed_by.as_ref().map(ToString::to_string),
+            ],
+        )
+        .await?;
+    if inserted == 1 {
+        Ok(())
+    } else {
+        Err(Error::RoleExists(name.clone()))
+    }
+}
+
+/// Makes a role that is there be like this.
+#[allow(dead_code, reason = "its callers follow")]
+pub(super) async fn update(transaction: &mut Connection, role: &Role) -> Result<(), Error> {
+    let Role {
+        name,
+        display_name,
+        description,
+        permissions,
+        created_by: _,
+        create_time: _,
+        updated_by,
+        update_time,
+        managed_by,
+    } = role;
+    let updated = transaction
+        .execute(
+            "UPDATE roles SET display_name = $1, description = $2, permissions = $3,
+                    updated_by = $4, update_time = $5, managed_by = $6
+             WHERE name = $7",
+            args![
+                display_name,
+                description,
+                write_permissions(*permissions)?,
+                updated_by.to_string(),
+                *update_time,
+                managed_by.as_ref().map(ToString::to_string),
+                name.to_string(),
+            ],
+        )
+        .await?;
+    if updated == 1 {
+        Ok(())
+    } else {
+        Err(Error::NoSuchRole(name.clone()))
+    }
+}
+
+/// Deletes a role, and tells what it was. Its bindings are not looked at.
+#[allow(dead_code, reason = "its callers follow")]
+pub(super) async fn delete(transaction: &mut Connection, name: &RoleName) -> Result<Role, Error> {
+    let deleted = transaction
+        .fetch_optional::<RoleRow>(
+            "DELETE FROM roles WHERE name = $1
+             RETURNING name, display_name, description, permissions, created_by, create_time,
+                       updated_by, update_time, managed_by",
+            args![name.to_string()],
+        )
+        .await?;
+    deleted
+        .ok_or_else(|| Error::NoSuchRole(name.clone()))?
+        .try_into()
+}
+
 async fn find(connection: &mut Connection, name: &RoleName) -> Result<Option<Role>, Error> {
     let row = connection
         .fetch_optional::<RoleRow>(
-            "SELECT name, display_name, description, permissions, created_by, create_time
+            "SELECT name, display_name, description, permissions, created_by, create_time,
+                    updated_by, update_time, managed_by
              FROM roles WHERE name = $1",
             args![name.to_string()],
         )
         .await?;
     row.map(Role::try_from).transpose()
+}
+
+fn write_permissions(permissions: PermissionSet) -> Result<String, Error> {
+    let permissions = permissions.iter().map(|permission| permission.to_string());
+    document::write(&Permissions {
+        permissions: permissions.collect(),
+    })
 }

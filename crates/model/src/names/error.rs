@@ -10,7 +10,7 @@ pub enum NameError {
         /// The form, with its variable parts in braces.
         expected: &'static str,
     },
-    /// The id of a workspace, Deployment, service account or custom role.
+    /// The id of a workspace, Deployment, service account, custom role or policy file.
     #[error(
         "an id has 1 to 63 characters: lowercase letters, digits and hyphens, \
          a letter first and no hyphen last"

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::Store;
 use crate::domain::policy::{PolicyRevision, Role, RoleBinding};
+use crate::domain::policy_change::Author;
 use crate::domain::tokens::{ServiceAccountToken, TokenId};
 
 const FIRST: PolicyRevision = PolicyRevision(1);
@@ -48,6 +49,19 @@ fn role(name: &str) -> Role {
         ]),
         created_by: "user:admin".parse().unwrap(),
         create_time: now(),
+        updated_by: "user:admin".parse().unwrap(),
+        update_time: now(),
+        managed_by: None,
+    }
+}
+
+/// Somebody who makes changes.
+fn author() -> Author {
+    Author {
+        principal: "user:admin".parse().unwrap(),
+        time: now(),
+        reason: "the tests want it".to_owned(),
+        managed_by: None,
     }
 }
 
@@ -61,6 +75,8 @@ fn binding(id: u128, principal: &str, role: &str, resource: &str) -> RoleBinding
         role: role.parse().unwrap(),
         created_by: "user:admin".parse().unwrap(),
         create_time: now(),
+        expire_time: None,
+        managed_by: None,
     }
 }
 

@@ -4,7 +4,7 @@ use model::names::{ResourceName, RoleBindingId};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::{FIRST, binding, empty, now, revision, role, token};
+use super::{FIRST, author, binding, empty, now, revision, role, token};
 use crate::domain::index::{Index, PolicyRows};
 use crate::domain::policy::PolicyRevision;
 use crate::store::{Changed, Error, Store};
@@ -12,10 +12,13 @@ use crate::store::{Changed, Error, Store};
 async fn an_empty_database_gets_its_administrator_once(db: TestDatabase) {
     let store = empty(&db).await;
     let root = binding(2, "user:root", "roles/SYSTEM_ADMIN", "system");
-    let changed = store.create_role_binding(FIRST, &root, None).await.unwrap();
+    let changed = store
+        .create_role_binding(FIRST, &root, &author(), None)
+        .await
+        .unwrap();
     let first = binding(1, "user:admin", "roles/SYSTEM_ADMIN", "system").name;
     let changed = store
-        .delete_role_binding(changed.revision, &first, None, now())
+        .delete_role_binding(changed.revision, &first, &author(), None)
         .await
         .unwrap();
     assert_eq!(changed.revision, PolicyRevision(3));
@@ -78,7 +81,10 @@ async fn racing_changes_each_move_the_policy_by_one(db: TestDatabase) {
             );
             loop {
                 let decided_at = revision(&store).await;
-                match store.create_role_binding(decided_at, &wanted, None).await {
+                match store
+                    .create_role_binding(decided_at, &wanted, &author(), None)
+                    .await
+                {
                     Err(Error::PolicyMoved) => {}
                     changed => break changed.unwrap().revision.0,
                 }
@@ -93,7 +99,10 @@ async fn racing_changes_each_move_the_policy_by_one(db: TestDatabase) {
 async fn only_what_changes_the_policy_moves_it(db: TestDatabase) {
     let store = empty(&db).await;
     let role = role("workspaces/w/roles/pusher");
-    let changed = store.create_role(FIRST, &role, None).await.unwrap();
+    let changed = store
+        .create_role(FIRST, &role, &author(), None)
+        .await
+        .unwrap();
     assert_eq!(
         changed,
         Changed {
@@ -102,18 +111,20 @@ async fn only_what_changes_the_policy_moves_it(db: TestDatabase) {
             made: true
         }
     );
-    let taken = store.create_role(changed.revision, &role, None).await;
+    let taken = store
+        .create_role(changed.revision, &role, &author(), None)
+        .await;
     assert!(matches!(taken, Err(Error::RoleExists(name)) if name == role.name));
 
     let bound = binding(7, "group:data", "workspaces/w/roles/pusher", "workspaces/w");
     let changed = store
-        .create_role_binding(PolicyRevision(2), &bound, None)
+        .create_role_binding(PolicyRevision(2), &bound, &author(), None)
         .await
         .unwrap();
     assert_eq!(changed.revision, PolicyRevision(3));
     let same = binding(8, "group:data", "workspaces/w/roles/pusher", "workspaces/w");
     let found = store
-        .create_role_binding(PolicyRevision(3), &same, None)
+        .create_role_binding(PolicyRevision(3), &same, &author(), None)
         .await
         .unwrap();
     assert_eq!(
@@ -132,12 +143,12 @@ async fn only_what_changes_the_policy_moves_it(db: TestDatabase) {
     assert_eq!(made.revision, PolicyRevision(3));
 
     let gone = store
-        .delete_role_binding(PolicyRevision(3), &same.name, None, now())
+        .delete_role_binding(PolicyRevision(3), &same.name, &author(), None)
         .await;
     assert!(matches!(gone, Err(Error::NoSuchBinding(name)) if name == same.name));
     assert_eq!(revision(&store).await, PolicyRevision(3));
     let deleted = store
-        .delete_role_binding(PolicyRevision(3), &bound.name, None, now())
+        .delete_role_binding(PolicyRevision(3), &bound.name, &author(), None)
         .await
         .unwrap();
     assert_eq!(deleted.revision, PolicyRevision(4));
@@ -148,19 +159,25 @@ async fn what_was_decided_at_an_older_policy_is_not_written(db: TestDatabase) {
     let store = empty(&db).await;
     let bound = binding(7, "user:bob", "roles/DEPLOYMENT_EDITOR", "workspaces/w");
     store
-        .create_role_binding(FIRST, &bound, None)
+        .create_role_binding(FIRST, &bound, &author(), None)
         .await
         .unwrap();
 
-    let role = store.create_role(FIRST, &role("roles/r"), None).await;
+    let role = store
+        .create_role(FIRST, &role("roles/r"), &author(), None)
+        .await;
     assert!(matches!(role, Err(Error::PolicyMoved)));
     let other = binding(8, "user:bob", "roles/DEPLOYMENT_ADMIN", "workspaces/w");
-    let created = store.create_role_binding(FIRST, &other, None).await;
+    let created = store
+        .create_role_binding(FIRST, &other, &author(), None)
+        .await;
     assert!(matches!(created, Err(Error::PolicyMoved)));
-    let existing = store.create_role_binding(FIRST, &bound, None).await;
+    let existing = store
+        .create_role_binding(FIRST, &bound, &author(), None)
+        .await;
     assert!(matches!(existing, Err(Error::PolicyMoved)));
     let deleted = store
-        .delete_role_binding(FIRST, &bound.name, None, now())
+        .delete_role_binding(FIRST, &bound.name, &author(), None)
         .await;
     assert!(matches!(deleted, Err(Error::PolicyMoved)));
     let token = store

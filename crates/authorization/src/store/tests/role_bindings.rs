@@ -3,7 +3,7 @@ use model::names::{ResourceName, RoleBindingId};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::{FIRST, binding, empty, now, request, revision, role};
+use super::{FIRST, author, binding, empty, now, request, revision, role};
 use crate::domain::index::{Index, PolicyRows};
 use crate::domain::policy::PolicyRevision;
 use crate::store::Error;
@@ -22,7 +22,10 @@ async fn racing_creators_make_one_binding_and_move_the_policy_once(db: TestDatab
             );
             loop {
                 let decided_at = revision(&store).await;
-                match store.create_role_binding(decided_at, &wanted, None).await {
+                match store
+                    .create_role_binding(decided_at, &wanted, &author(), None)
+                    .await
+                {
                     Err(Error::PolicyMoved) => {}
                     changed => break changed.unwrap(),
                 }
@@ -42,41 +45,43 @@ async fn racing_creators_make_one_binding_and_move_the_policy_once(db: TestDatab
 async fn the_last_administrator_stays(db: TestDatabase) {
     let store = empty(&db).await;
     let admin = binding(1, "user:admin", "roles/SYSTEM_ADMIN", "system").name;
-    let last = store.delete_role_binding(FIRST, &admin, None, now()).await;
+    let last = store
+        .delete_role_binding(FIRST, &admin, &author(), None)
+        .await;
     assert!(matches!(last, Err(Error::LastAdministrator(_))));
     assert_eq!(revision(&store).await, FIRST);
 
     // Neither another role on the system nor a name with another resource helps.
     let viewer = binding(2, "user:bob", "roles/SYSTEM_VIEWER", "system");
     store
-        .create_role_binding(FIRST, &viewer, None)
+        .create_role_binding(FIRST, &viewer, &author(), None)
         .await
         .unwrap();
     let last = store
-        .delete_role_binding(PolicyRevision(2), &admin, None, now())
+        .delete_role_binding(PolicyRevision(2), &admin, &author(), None)
         .await;
     assert!(matches!(last, Err(Error::LastAdministrator(_))));
     let elsewhere = binding(1, "user:admin", "roles/SYSTEM_ADMIN", "workspaces/w").name;
     let wrong = store
-        .delete_role_binding(PolicyRevision(2), &elsewhere, None, now())
+        .delete_role_binding(PolicyRevision(2), &elsewhere, &author(), None)
         .await;
     assert!(matches!(wrong, Err(Error::NoSuchBinding(_))));
 
     let group = binding(3, "group:admins", "roles/SYSTEM_ADMIN", "system");
     store
-        .create_role_binding(PolicyRevision(2), &group, None)
+        .create_role_binding(PolicyRevision(2), &group, &author(), None)
         .await
         .unwrap();
     store
-        .delete_role_binding(PolicyRevision(3), &admin, None, now())
+        .delete_role_binding(PolicyRevision(3), &admin, &author(), None)
         .await
         .unwrap();
     let last = store
-        .delete_role_binding(PolicyRevision(4), &group.name, None, now())
+        .delete_role_binding(PolicyRevision(4), &group.name, &author(), None)
         .await;
     assert!(matches!(last, Err(Error::LastAdministrator(_))));
     store
-        .delete_role_binding(PolicyRevision(4), &viewer.name, None, now())
+        .delete_role_binding(PolicyRevision(4), &viewer.name, &author(), None)
         .await
         .unwrap();
 }
@@ -84,7 +89,10 @@ async fn the_last_administrator_stays(db: TestDatabase) {
 async fn of_two_who_delete_each_other_one_stays(db: TestDatabase) {
     let store = empty(&db).await;
     let root = binding(2, "user:root", "roles/SYSTEM_ADMIN", "system");
-    store.create_role_binding(FIRST, &root, None).await.unwrap();
+    store
+        .create_role_binding(FIRST, &root, &author(), None)
+        .await
+        .unwrap();
     let admin = binding(1, "user:admin", "roles/SYSTEM_ADMIN", "system").name;
     let mut racers = JoinSet::new();
     for name in [admin, root.name] {
@@ -93,7 +101,7 @@ async fn of_two_who_delete_each_other_one_stays(db: TestDatabase) {
             loop {
                 let decided_at = revision(&store).await;
                 match store
-                    .delete_role_binding(decided_at, &name, None, now())
+                    .delete_role_binding(decided_at, &name, &author(), None)
                     .await
                 {
                     Err(Error::PolicyMoved) => {}
@@ -126,7 +134,7 @@ async fn bindings_are_listed_by_name_while_others_arrive(db: TestDatabase) {
             resource,
         );
         *at = store
-            .create_role_binding(*at, &wanted, None)
+            .create_role_binding(*at, &wanted, &author(), None)
             .await
             .unwrap()
             .revision;
@@ -158,12 +166,12 @@ async fn a_binding_and_a_role_come_back_as_they_were(db: TestDatabase) {
     let made = role("workspaces/w/deployments/d/roles/r");
     let create = request("CreateRole", 1, "r");
     store
-        .create_role(FIRST, &made, Some(&create))
+        .create_role(FIRST, &made, &author(), Some(&create))
         .await
         .unwrap();
     assert_eq!(
         store
-            .create_role(FIRST, &made, Some(&create))
+            .create_role(FIRST, &made, &author(), Some(&create))
             .await
             .unwrap()
             .value,
@@ -174,7 +182,7 @@ async fn a_binding_and_a_role_come_back_as_they_were(db: TestDatabase) {
     let account = "service-account:workspaces/w/serviceAccounts/ci";
     let bound = binding(7, account, "workspaces/w/deployments/d/roles/r", on);
     store
-        .create_role_binding(PolicyRevision(2), &bound, None)
+        .create_role_binding(PolicyRevision(2), &bound, &author(), None)
         .await
         .unwrap();
     let found = store
