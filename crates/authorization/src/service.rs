@@ -7,7 +7,7 @@ use std::time::Duration;
 use chassis::config::ConfigError;
 use chassis::database::{self, Database};
 use chassis::environment::Environment;
-use chassis::identity::{Keyring, KeyringError, TokenVerifier};
+use chassis::identity::{Keyring, KeyringError, KeyringFollower, TokenVerifier};
 use chassis::problem::chain;
 use chassis::requests;
 use chassis::server::{ServeError, Server};
@@ -99,6 +99,7 @@ pub async fn serve(
     );
     let verifier = Arc::new(verifier);
     let signing = keyring.signing_folder(environment.clone())?;
+    let following = KeyringFollower::new(keyring, Arc::clone(&verifier)).signing(signing.clone());
 
     let database = Database::open(
         &database_args.database_url,
@@ -124,7 +125,7 @@ pub async fn serve(
     let service = Authorization {
         store,
         policy,
-        verifier: Arc::clone(&verifier),
+        verifier,
         signing,
         environment,
     };
@@ -132,7 +133,7 @@ pub async fn serve(
         name: ServiceName::Authorization,
         proto_name: "reprise.authorization.v1.AuthorizationService",
         routes: Routes::new(AuthorizationServiceServer::new(service)),
-        verifier,
+        keys: following,
         public_methods: PUBLIC_METHODS,
         tls,
         drain: listen.drain(),

@@ -12,12 +12,13 @@ use std::time::Duration;
 
 use model::names::ServiceName;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::Routes;
 use tonic::transport::ServerTlsConfig;
 use tower::util::MapResponseLayer;
 
-use crate::identity::{IdentityLayer, TokenVerifier};
+use crate::identity::{IdentityLayer, KeyringFollower};
 use crate::telemetry;
 
 /// The longest that a call may take, the upload of a large bundle over a slow line included. What can
@@ -37,8 +38,8 @@ pub struct Server {
     pub proto_name: &'static str,
     /// The handlers.
     pub routes: Routes,
-    /// Who is let in.
-    pub verifier: Arc<TokenVerifier>,
+    /// Who is let in, and what changes that while the service runs.
+    pub keys: KeyringFollower,
     /// The paths that need no identity, beside health and reflection.
     pub public_methods: &'static [&'static str],
     /// TLS, or plain text.
@@ -87,11 +88,15 @@ impl Server {
             name,
             proto_name,
             routes,
-            verifier,
+            keys,
             public_methods,
             tls,
             drain,
         } = self;
+        let verifier = Arc::clone(keys.verifier());
+        // Ends with this call, whichever way that ends.
+        let mut following = JoinSet::new();
+        following.spawn(keys.run());
         let (health, health_service) = tonic_health::server::health_reporter();
         health
             .set_service_status(proto_name, tonic_health::ServingStatus::Serving)

@@ -9,7 +9,7 @@ use chassis::config::ConfigError;
 use chassis::database::{self, Database};
 use chassis::environment::Environment;
 use chassis::identity::{
-    AUTHORIZATION_ISSUER, Keyring, KeyringError, PermitVerifier, TokenVerifier,
+    AUTHORIZATION_ISSUER, Keyring, KeyringError, KeyringFollower, PermitVerifier, TokenVerifier,
 };
 use chassis::requests;
 use chassis::server::{ServeError, Server};
@@ -77,6 +77,12 @@ pub async fn serve(
     )
     .await?;
     let store = Store::new(database.clone());
+    let permits = PermitVerifier::new(
+        trust.permit_keys().clone(),
+        AUTHORIZATION_ISSUER,
+        environment.clone(),
+    );
+    let verifier = Arc::new(TokenVerifier::new(trust, NAME, environment.clone()));
 
     let registry = Registry {
         store,
@@ -86,11 +92,7 @@ pub async fn serve(
             ServiceName::Authorization,
             tokens,
         )),
-        permits: PermitVerifier::new(
-            trust.permit_keys().clone(),
-            AUTHORIZATION_ISSUER,
-            environment.clone(),
-        ),
+        permits: permits.clone(),
         catalog: Arc::new(catalog),
         environment: environment.clone(),
         retention: Retention::days(args.retention_days),
@@ -112,7 +114,7 @@ pub async fn serve(
         name: NAME,
         proto_name: SERVICE_NAME,
         routes: Routes::new(DeployRegistryServiceServer::new(registry)),
-        verifier: Arc::new(TokenVerifier::new(trust, NAME, environment)),
+        keys: KeyringFollower::new(keyring, verifier).permits(permits),
         public_methods: &[],
         tls,
         drain: args.listen.drain(),

@@ -9,7 +9,7 @@ use chassis::client::connect;
 use chassis::config::ConfigError;
 use chassis::database::{self, Database};
 use chassis::environment::Environment;
-use chassis::identity::{Keyring, KeyringError, TokenVerifier};
+use chassis::identity::{Keyring, KeyringError, KeyringFollower, TokenVerifier};
 use chassis::server::{ServeError, Server};
 use model::names::ServiceName;
 use proto::rollback::v1::rollback_service_server::{RollbackServiceServer, SERVICE_NAME};
@@ -128,7 +128,7 @@ pub async fn serve(
         name: NAME,
         proto_name: SERVICE_NAME,
         routes: Routes::new(RollbackServiceServer::new(api)),
-        verifier,
+        keys: KeyringFollower::new(keyring, verifier),
         public_methods: &[],
         tls,
         drain: listen.drain(),

@@ -88,7 +88,7 @@ impl Orders {
         change(&mut claims);
         let environment = self.stack.environment.clone();
         let keys = self.stack.keyring.signing_folder(environment).unwrap();
-        sign(keys.signer(), &claims).unwrap()
+        sign(&keys.signer(), &claims).unwrap()
     }
 }
 

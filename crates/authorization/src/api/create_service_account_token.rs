@@ -171,7 +171,7 @@ fn decode_contents(
 fn sign(service: &Authorization, token: &ServiceAccountToken) -> Result<String, Problem> {
     let TokenId(id) = token.id;
     mint_service_account_token(
-        service.signing.signer(),
+        &service.signing.signer(),
         AUTHORIZATION_ISSUER,
         &token.account,
         id,

@@ -224,7 +224,7 @@ fn sign(
         expire_time,
         id: service.environment.new_uuid(),
     };
-    let permit = permit::sign(service.signing.signer(), &claims).map_err(Problem::internal)?;
+    let permit = permit::sign(&service.signing.signer(), &claims).map_err(Problem::internal)?;
     tracing::info!(
         principal = %claims.person, %permissions, resource = %claims.deployment, %rollback,
         permit_id = %claims.id, policy_revision = revision.0, "permit issued"

@@ -16,6 +16,7 @@
 //! | [`layer`] | no call reaches a handler without one |
 //! | [`permit`] | permits, made and verified |
 //! | [`keyring`] | the folder that holds all of this, and making it |
+//! | [`follow`] | changes of its files while the service runs |
 //!
 //! Invariants:
 //! - An algorithm comes with the key that verifies, never with the token.
@@ -25,7 +26,9 @@
 //! - There is no way to switch any of this off.
 
 pub mod caller;
+mod current;
 mod files;
+pub mod follow;
 mod jws;
 pub mod keyring;
 pub mod keys;
@@ -43,6 +46,7 @@ pub mod verifier;
 
 pub use caller::Caller;
 pub use files::{FileError, write as write_private_file};
+pub use follow::KeyringFollower;
 pub use jws::JwsError;
 pub use keyring::{Keyring, KeyringError};
 pub use keys::{KeyError, KeySet, PublicKey, SigningKey};

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
+use super::current::Current;
 use super::jws::{self, JwsError, Unverified};
 use super::keys::{KeySet, SigningKey};
 use super::text;
@@ -222,10 +223,10 @@ impl fmt::Debug for VerifiedPermit {
     }
 }
 
-/// Verifies permits.
+/// Verifies permits. Cheap to clone; all clones trust the same keys.
 #[derive(Clone, Debug)]
 pub struct PermitVerifier {
-    keys: KeySet,
+    keys: Arc<Current<KeySet>>,
     issuer: Arc<str>,
     env: Environment,
 }
@@ -235,10 +236,15 @@ impl PermitVerifier {
     #[must_use]
     pub fn new(keys: KeySet, issuer: impl Into<Arc<str>>, env: Environment) -> Self {
         Self {
-            keys,
+            keys: Arc::new(Current::new(keys)),
             issuer: issuer.into(),
             env,
         }
+    }
+
+    /// Trusts these keys from now on, and no others.
+    pub fn trust(&self, keys: KeySet) {
+        self.keys.set(keys);
     }
 
     /// Verifies a permit by itself. Whether it fits a write is another question, and so is whether
@@ -249,8 +255,8 @@ impl PermitVerifier {
     /// The first check that the permit failed.
     pub fn verify(&self, jws: &str) -> Result<VerifiedPermit, PermitError> {
         let unverified = Unverified::<PermitClaims>::parse(jws, TYPE)?;
-        let key = self
-            .keys
+        let keys = self.keys.get();
+        let key = keys
             .get(unverified.kid())
             .ok_or_else(|| PermitError::UnknownKey {
                 kid: unverified.kid().to_owned(),

@@ -6,10 +6,12 @@
 //! older ones stay, because what they signed can still be looked at.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use thiserror::Error;
 
+use super::current::Current;
 use super::files::{self, FileError};
 use super::keys::{KeyError, PublicKey, SigningKey};
 use crate::environment::Environment;
@@ -51,20 +53,36 @@ pub enum SigningFolderError {
     },
 }
 
-/// The keys of permits and service accounts, as they were when the folder was read.
+/// The keys of permits and service accounts. Cheap to clone; all clones see a folder that was read
+/// again.
 #[derive(Clone, Debug)]
 pub struct SigningFolder {
-    oldest: DatedKey,
-    /// By the time from which they sign.
-    later: Vec<DatedKey>,
+    path: Arc<Path>,
+    keys: Arc<Current<Keys>>,
     env: Environment,
 }
 
-#[derive(Clone, Debug)]
+/// What a folder held when it was read.
+#[derive(Debug, PartialEq, Eq)]
+struct Keys {
+    oldest: DatedKey,
+    /// By the time from which they sign.
+    later: Vec<DatedKey>,
+}
+
+#[derive(Debug)]
 struct DatedKey {
     start_time: DateTime<Utc>,
     key: SigningKey,
 }
+
+impl PartialEq for DatedKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.start_time == other.start_time && self.key.public() == other.key.public()
+    }
+}
+
+impl Eq for DatedKey {}
 
 impl SigningFolder {
     /// Reads a folder.
@@ -73,6 +91,44 @@ impl SigningFolder {
     ///
     /// If a key in it cannot be used, or none may sign yet.
     pub fn load(path: &Path, env: Environment) -> Result<Self, SigningFolderError> {
+        Ok(Self {
+            path: path.into(),
+            keys: Arc::new(Current::new(Keys::load(path, env.now())?)),
+            env,
+        })
+    }
+
+    /// Reads the folder again, and tells whether it has changed.
+    ///
+    /// # Errors
+    ///
+    /// As for [`SigningFolder::load`]. The keys that were there before stay, so that there is always
+    /// one that signs.
+    pub fn reload(&self) -> Result<bool, SigningFolderError> {
+        let keys = Keys::load(&self.path, self.env.now())?;
+        let changed = keys != *self.keys.get();
+        if changed {
+            self.keys.set(keys);
+        }
+        Ok(changed)
+    }
+
+    /// The key that signs now.
+    #[must_use]
+    pub fn signer(&self) -> SigningKey {
+        self.keys.get().signer(self.env.now()).clone()
+    }
+
+    /// The public halves of all keys, those that sign no more and not yet included. The one that
+    /// signs now is the first; the others follow from the newest to the oldest.
+    #[must_use]
+    pub fn public_keys(&self) -> Vec<PublicKey> {
+        self.keys.get().public(self.env.now())
+    }
+}
+
+impl Keys {
+    fn load(path: &Path, now: DateTime<Utc>) -> Result<Self, SigningFolderError> {
         let mut keys: Vec<DatedKey> = Vec::new();
         for file in files::pem_files(path)? {
             let start_time =
@@ -85,10 +141,9 @@ impl SigningFolder {
         }
         let mut keys = keys.into_iter();
         match keys.next() {
-            Some(oldest) if oldest.start_time <= env.now() => Ok(Self {
+            Some(oldest) if oldest.start_time <= now => Ok(Self {
                 oldest,
                 later: keys.collect(),
-                env,
             }),
             Some(_) | None => Err(SigningFolderError::Empty {
                 path: path.to_owned(),
@@ -96,10 +151,7 @@ impl SigningFolder {
         }
     }
 
-    /// The key that signs now.
-    #[must_use]
-    pub fn signer(&self) -> &SigningKey {
-        let now = self.env.now();
+    fn signer(&self, now: DateTime<Utc>) -> &SigningKey {
         let started = self
             .later
             .iter()
@@ -108,11 +160,8 @@ impl SigningFolder {
         &started.unwrap_or(&self.oldest).key
     }
 
-    /// The public halves of all keys, those that sign no more and not yet included. The one that
-    /// signs now is the first; the others follow from the newest to the oldest.
-    #[must_use]
-    pub fn public_keys(&self) -> Vec<PublicKey> {
-        let signer = self.signer().public();
+    fn public(&self, now: DateTime<Utc>) -> Vec<PublicKey> {
+        let signer = self.signer(now).public();
         let others = self
             .later
             .iter()

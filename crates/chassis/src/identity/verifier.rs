@@ -7,9 +7,10 @@ use model::{NameError, Principal, ServiceName};
 use thiserror::Error;
 
 use super::caller::{self, Caller};
+use super::current::Current;
 use super::jws::{self, JwsError, Unverified};
 use super::token::{self, AUDIENCE, Claims};
-use super::trust::{IssuerKind, SubjectError, TrustFile, TrustedIssuer};
+use super::trust::{IssuerKind, SubjectError, TrustFile};
 use super::verified::{self, VerifiedTokens};
 use crate::environment::Environment;
 
@@ -80,10 +81,25 @@ pub enum TokenError {
 
 /// Verifies the tokens that come to one service.
 pub struct TokenVerifier {
-    trust: TrustFile,
+    trusted: Current<Trusted>,
     audience: ServiceName,
     env: Environment,
+}
+
+/// Who is trusted, and the tokens that were verified by that. They are replaced together, so that
+/// nobody is believed on the word of an issuer that is not trusted any more.
+struct Trusted {
+    file: TrustFile,
     verified: VerifiedTokens,
+}
+
+impl Trusted {
+    fn new(file: TrustFile) -> Self {
+        Self {
+            file,
+            verified: VerifiedTokens::default(),
+        }
+    }
 }
 
 impl TokenVerifier {
@@ -91,11 +107,19 @@ impl TokenVerifier {
     #[must_use]
     pub fn new(trust: TrustFile, audience: ServiceName, env: Environment) -> Self {
         Self {
-            trust,
+            trusted: Current::new(Trusted::new(trust)),
             audience,
             env,
-            verified: VerifiedTokens::default(),
         }
+    }
+
+    /// Trusts these issuers from now on, and no others. Tells whether that is a change.
+    pub fn trust(&self, trust: TrustFile) -> bool {
+        let changed = self.trusted.get().file != trust;
+        if changed {
+            self.trusted.set(Trusted::new(trust));
+        }
+        changed
     }
 
     /// Who has this token.
@@ -113,17 +137,28 @@ impl TokenVerifier {
         }
         let now = self.env.now();
         let digest = verified::digest(token);
-        if let Some(caller) = self.verified.get(&digest, now) {
+        let trusted = self.trusted.get();
+        if let Some(caller) = trusted.verified.get(&digest, now) {
             return Ok(caller);
         }
-        let caller = self.verify_afresh(token, now)?;
-        self.verified.insert(digest, caller.clone(), now);
+        let caller = self.verify_afresh(&trusted.file, token, now)?;
+        trusted.verified.insert(digest, caller.clone(), now);
         Ok(caller)
     }
 
-    fn verify_afresh(&self, token: &str, now: DateTime<Utc>) -> Result<Caller, TokenError> {
+    fn verify_afresh(
+        &self,
+        trust: &TrustFile,
+        token: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Caller, TokenError> {
         let unverified = Unverified::<Claims>::parse(token, token::TYPE)?;
-        let issuer = self.issuer(&unverified.claims_to_find_the_key().iss)?;
+        let name = &unverified.claims_to_find_the_key().iss;
+        let issuer = trust
+            .issuer(name)
+            .ok_or_else(|| TokenError::UnknownIssuer {
+                issuer: name.clone(),
+            })?;
         let key = issuer
             .keys()
             .get(unverified.kid())
@@ -158,14 +193,6 @@ impl TokenVerifier {
             expire_time: exp,
             token: token.to_owned(),
         }))
-    }
-
-    fn issuer(&self, name: &str) -> Result<&TrustedIssuer, TokenError> {
-        self.trust
-            .issuer(name)
-            .ok_or_else(|| TokenError::UnknownIssuer {
-                issuer: name.to_owned(),
-            })
     }
 
     /// What is asked of a token depends on for whom its issuer speaks.

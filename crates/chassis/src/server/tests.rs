@@ -19,7 +19,7 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use super::{ServeError, Server, listen};
 use crate::config::TlsArgs;
 use crate::environment::Environment;
-use crate::identity::{Keyring, TokenVerifier};
+use crate::identity::{Keyring, KeyringFollower, TokenVerifier};
 use crate::problem::reason_of;
 
 const NAME: &str = "reprise.registry.v1.DeployRegistryService";
@@ -34,10 +34,8 @@ struct Running {
 async fn start(tls: &TlsArgs) -> Running {
     let keys = tempfile::tempdir().unwrap();
     let environment = Environment::system();
-    let trust = Keyring::init(keys.path(), &environment)
-        .unwrap()
-        .trust()
-        .unwrap();
+    let keyring = Keyring::init(keys.path(), &environment).unwrap();
+    let trust = keyring.trust().unwrap();
     let verifier = TokenVerifier::new(trust, ServiceName::DeployRegistry, environment);
     let listener = listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -45,7 +43,7 @@ async fn start(tls: &TlsArgs) -> Running {
         name: ServiceName::DeployRegistry,
         proto_name: NAME,
         routes: Routes::default(),
-        verifier: Arc::new(verifier),
+        keys: KeyringFollower::new(keyring, Arc::new(verifier)),
         public_methods: &[],
         tls: tls.server(address).unwrap(),
         drain: Duration::from_secs(30),

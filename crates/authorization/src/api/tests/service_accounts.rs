@@ -102,7 +102,7 @@ async fn a_token_that_is_not_known_passes_no_fully_consistent_check(db: TestData
         .await;
     // Signed by the right key, as an operator with a copy of it could.
     let forged = mint_service_account_token(
-        house.service.signing.signer(),
+        &house.service.signing.signer(),
         AUTHORIZATION_ISSUER,
         &ACCOUNT.parse().unwrap(),
         house.environment.new_uuid(),

@@ -78,7 +78,7 @@ fn a_new_keyring_is_all_that_the_services_need() {
 
     let signing = keyring.signing_folder(env.clone()).unwrap();
     let account = mint_service_account_token(
-        signing.signer(),
+        &signing.signer(),
         AUTHORIZATION_ISSUER,
         &ACCOUNT.parse().unwrap(),
         env.new_uuid(),

@@ -1,5 +1,7 @@
 //! Behaviour of the whole: what is accepted as whom, and every way that must not be.
 
+#[cfg(unix)]
+mod follow;
 mod forged_tokens;
 #[cfg(unix)]
 mod key_files;

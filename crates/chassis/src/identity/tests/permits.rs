@@ -23,7 +23,7 @@ impl World {
         )
     }
 
-    fn permit(&self) -> PermitClaims {
+    pub(super) fn permit(&self) -> PermitClaims {
         let now = self.clock.now().trunc_subsecs(0);
         PermitClaims {
             version: PERMIT_VERSION,

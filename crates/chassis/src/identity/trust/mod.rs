@@ -59,6 +59,9 @@ pub enum TrustError {
         /// The version of the file.
         found: u32,
     },
+    /// Nobody could ever call.
+    #[error("no issuer is listed")]
+    Empty,
     /// An issuer without a name.
     #[error("an issuer has an empty name")]
     IssuerName,
@@ -103,7 +106,7 @@ impl TrustFile {
     ///
     /// # Errors
     ///
-    /// If an issuer is there twice, has no name or no keys, or shares a key with another.
+    /// If there is no issuer, or one is there twice, has no name or no keys, or shares a key with another.
     pub fn new(
         issuers: impl IntoIterator<Item = TrustedIssuer>,
         permit_keys: KeySet,
@@ -134,6 +137,9 @@ impl TrustFile {
             if trust.issuers.insert(name.clone(), issuer).is_some() {
                 return Err(TrustError::DuplicateIssuer { issuer: name });
             }
+        }
+        if trust.issuers.is_empty() {
+            return Err(TrustError::Empty);
         }
         Ok(trust)
     }

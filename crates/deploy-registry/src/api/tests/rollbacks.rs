@@ -85,7 +85,7 @@ impl Harness {
             .keyring
             .signing_folder(self.environment.clone())
             .unwrap();
-        sign(folder.signer(), claims).unwrap()
+        sign(&folder.signer(), claims).unwrap()
     }
 
     /// The request that fits the claims.
