@@ -38,5 +38,7 @@ fn has_traced(service: &Process) -> bool {
 }
 
 fn trace_id(line: &Value) -> Option<&str> {
-    line["span"]["trace_id"].as_str()
+    // A decision stands in the log by itself, after its call.
+    let of_decision = line["trace_id"].as_str();
+    line["span"]["trace_id"].as_str().or(of_decision)
 }

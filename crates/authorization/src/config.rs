@@ -2,6 +2,8 @@
 
 use chassis::config::{DatabaseArgs, KeyArgs, ListenArgs};
 
+use crate::decision_log::SampleRate;
+
 /// The settings of the authorization service.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -16,4 +18,14 @@ pub struct Args {
     /// Its keys, and whom it trusts.
     #[command(flatten)]
     pub keys: KeyArgs,
+
+    /// Which part of the allowed checks stands in the log beside all denials and permits, from 0.0
+    /// (none) to 1.0 (all)
+    #[arg(
+        long,
+        env = "REPRISE_DECISION_LOG_SAMPLE_RATE",
+        value_name = "RATE",
+        default_value = "0.0"
+    )]
+    pub decision_log_sample_rate: SampleRate,
 }

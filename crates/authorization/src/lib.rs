@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | `api` | the RPCs, one file each |
 //! | `domain` | the rules: what a binding gives, who may grant what |
+//! | `decision_log` | what was refused and which permits were issued, for whoever watches |
 //! | `policy` | the whole policy in memory, and how fresh it is |
 //! | `store` | what is kept, on SQLite and on PostgreSQL |
 //! | [`serve`] | starting and stopping |
@@ -19,6 +20,7 @@
 
 mod api;
 mod config;
+mod decision_log;
 mod domain;
 mod policy;
 mod service;

@@ -20,6 +20,7 @@ use tonic::service::Routes;
 
 use crate::api::{Authorization, PUBLIC_METHODS};
 use crate::config::Args;
+use crate::decision_log;
 use crate::policy::{self, Policy};
 use crate::store::{self, MIGRATIONS, Store};
 
@@ -87,6 +88,7 @@ pub async fn serve(
         listen,
         database: database_args,
         keys,
+        decision_log_sample_rate,
     } = args;
     let tls = listen
         .tls
@@ -112,6 +114,7 @@ pub async fn serve(
     bootstrap(&store, &environment).await?;
     let policy = Arc::new(Policy::load(store.clone(), environment.clone()).await?);
 
+    let (decisions, writer) = decision_log::open(decision_log_sample_rate);
     let (stopping, stopped) = watch::channel(());
     let mut tasks = JoinSet::new();
     tasks.spawn(follow(Arc::clone(&policy), stopped.clone()));
@@ -120,6 +123,7 @@ pub async fn serve(
         environment.clone(),
         ended(stopped.clone()),
     ));
+    tasks.spawn(writer.run(ended(stopped.clone())));
     tasks.spawn(forget_grants(store.clone(), stopped));
 
     let service = Authorization {
@@ -127,6 +131,7 @@ pub async fn serve(
         policy,
         verifier,
         signing,
+        decisions,
         environment,
     };
     let served = Server {

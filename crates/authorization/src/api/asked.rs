@@ -10,6 +10,7 @@ use proto::common::v1::ErrorReason;
 use tonic::Code;
 
 use super::Authorization;
+use crate::decision_log::Question;
 use crate::domain::subject::Subject;
 use crate::domain::tokens::{Credential, TokenId};
 
@@ -87,7 +88,7 @@ impl Asked {
 
 /// Fails unless the caller is a service that has the permission by configuration.
 pub(super) fn require_of_service(
-    _service: &Authorization,
+    service: &Authorization,
     caller: &Caller,
     permission: Permission,
 ) -> Result<(), Problem> {
@@ -95,15 +96,18 @@ pub(super) fn require_of_service(
         return Ok(());
     }
     let principal = caller.principal();
-    tracing::info!(
-        %principal, %permission, resource = "system", reason = "only services have it", "denied"
-    );
     let missing = PermissionSet::of(&[permission]);
-    Err(Problem::permission_missing(
+    let resource = ResourceName::System;
+    let question = Question {
+        caller: principal,
         principal,
-        missing,
-        &ResourceName::System,
-    ))
+        permissions: missing,
+        resource: &resource,
+        policy_revision: None,
+    };
+    let reason = "only services have it, by configuration";
+    service.decisions.denied(question, &reason);
+    Err(Problem::permission_missing(principal, missing, &resource))
 }
 
 /// Which check failed is told to the log only.

@@ -5,7 +5,8 @@ use model::names::{Level, ResourceName};
 use model::permissions::{Permission, PermissionSet};
 
 use super::Authorization;
-use crate::domain::decision::{Decision, Denied};
+use crate::decision_log::Question;
+use crate::domain::decision::Decision;
 use crate::domain::index::Index;
 use crate::domain::subject::Subject;
 
@@ -23,7 +24,14 @@ pub(super) fn authorize(
         Decision::Allowed(_) => return Ok(()),
         Decision::Denied(denied) => denied,
     };
-    log_denied(&denied);
+    let question = Question {
+        caller: &caller.principal,
+        principal: &caller.principal,
+        permissions: PermissionSet::of(&[permission]),
+        resource,
+        policy_revision: Some(index.revision()),
+    };
+    service.decisions.denied(question, &denied);
     let visible = match resource {
         ResourceName::System => true,
         ResourceName::Workspace(_) | ResourceName::Deployment(_) => {
@@ -49,15 +57,4 @@ pub(super) fn administering(resource: &ResourceName) -> Permission {
         Level::Workspace => Permission::WorkspaceIamUpdate,
         Level::Deployment => Permission::DeploymentUserRolesUpdate,
     }
-}
-
-/// Every denial stands in the log.
-pub(super) fn log_denied(denied: &Denied) {
-    let Denied {
-        principal,
-        groups: _,
-        permission,
-        resource,
-    } = denied;
-    tracing::info!(%principal, %permission, %resource, reason = %denied, "denied");
 }

@@ -5,7 +5,7 @@ use chassis::identity;
 use chassis::problem::Problem;
 use chrono::{DateTime, Utc};
 use model::names::ResourceName;
-use model::permissions::Permission;
+use model::permissions::{Permission, PermissionSet};
 use prost::Message;
 use proto::authorization::v1::permission_result::Result as Answer;
 use proto::authorization::v1::{
@@ -16,15 +16,16 @@ use tonic::{Request, Status};
 
 use super::asked::Asked;
 use super::consistency::Freshness;
-use super::{Authorization, authorize, encode};
-use crate::domain::decision::{Decision, Denied};
+use super::{Authorization, encode};
+use crate::decision_log::Question;
+use crate::domain::decision::Decision;
 use crate::domain::index::Index;
 use crate::domain::subject::Subject;
 
 const MOST_QUESTIONS: usize = 1_000;
 
 /// More questions than one call can be about are there to filter a list: what they deny is no
-/// denial of a call, and would flood the log.
+/// denial of a call, and does not stand in the log of decisions.
 const MOST_QUESTIONS_OF_A_CALL: usize = 16;
 
 pub(super) async fn handle(
@@ -61,14 +62,21 @@ pub(super) async fn handle(
     let index = freshness.of(&service.policy, &credential).await?;
     let now = service.environment.now();
     let filters = questions.len() > MOST_QUESTIONS_OF_A_CALL;
-    let log = if filters {
-        log_filtered
-    } else {
-        authorize::log_denied
+    let tell = |permission, resource: &ResourceName, decision: &Decision| {
+        if !filters {
+            let question = Question {
+                caller: caller.principal(),
+                principal: &subject.principal,
+                permissions: PermissionSet::of(&[permission]),
+                resource,
+                policy_revision: Some(index.revision()),
+            };
+            service.decisions.checked(question, decision);
+        }
     };
     let results = questions
         .iter()
-        .map(|question| result(&index, &subject, question, now, log));
+        .map(|question| result(&index, &subject, question, now, tell));
     Ok(BatchCheckPermissionsResponse {
         results: results.collect(),
         principal: subject.principal.to_string(),
@@ -81,13 +89,12 @@ fn result(
     subject: &Subject,
     question: &PermissionQuestion,
     now: DateTime<Utc>,
-    log: fn(&Denied),
+    tell: impl Fn(Permission, &ResourceName, &Decision),
 ) -> PermissionResult {
-    let answer = match decide(index, subject, question, now) {
-        Ok(decision) => {
-            if let Decision::Denied(denied) = &decision {
-                log(denied);
-            }
+    let answer = match decode(question) {
+        Ok((permission, resource)) => {
+            let decision = index.decide(subject, permission, &resource, now);
+            tell(permission, &resource, &decision);
             Answer::Decision(encode::decision(&decision))
         }
         Err(problem) => Answer::Error(status(problem)),
@@ -97,12 +104,7 @@ fn result(
     }
 }
 
-fn decide(
-    index: &Index,
-    subject: &Subject,
-    question: &PermissionQuestion,
-    now: DateTime<Utc>,
-) -> Result<Decision, Problem> {
+fn decode(question: &PermissionQuestion) -> Result<(Permission, ResourceName), Problem> {
     let PermissionQuestion {
         permission,
         resource,
@@ -111,7 +113,7 @@ fn decide(
     let permission = fields.parse::<Permission>("permission", permission);
     let resource = fields.parse::<ResourceName>("resource", resource);
     match (permission, resource) {
-        (Some(permission), Some(resource)) => Ok(index.decide(subject, permission, &resource, now)),
+        (Some(permission), Some(resource)) => Ok((permission, resource)),
         (_, _) => Err(fields.into_problem()),
     }
 }
@@ -124,14 +126,4 @@ fn status(problem: Problem) -> tonic_types::Status {
         message: status.message().to_owned(),
         details: Vec::new(),
     })
-}
-
-fn log_filtered(denied: &Denied) {
-    let Denied {
-        principal,
-        groups: _,
-        permission,
-        resource,
-    } = denied;
-    tracing::debug!(%principal, %permission, %resource, reason = %denied, "denied");
 }

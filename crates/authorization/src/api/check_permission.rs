@@ -4,14 +4,14 @@ use chassis::fields::Fields;
 use chassis::identity;
 use chassis::problem::Problem;
 use model::names::ResourceName;
-use model::permissions::Permission;
+use model::permissions::{Permission, PermissionSet};
 use proto::authorization::v1::{CheckPermissionRequest, CheckPermissionResponse};
 use tonic::Request;
 
 use super::asked::Asked;
 use super::consistency::Freshness;
-use super::{Authorization, authorize, encode};
-use crate::domain::decision::Decision;
+use super::{Authorization, encode};
+use crate::decision_log::Question;
 
 pub(super) async fn handle(
     service: &Authorization,
@@ -43,9 +43,14 @@ pub(super) async fn handle(
 
     let index = freshness.of(&service.policy, &credential).await?;
     let decision = index.decide(&subject, permission, &resource, service.environment.now());
-    if let Decision::Denied(denied) = &decision {
-        authorize::log_denied(denied);
-    }
+    let question = Question {
+        caller: caller.principal(),
+        principal: &subject.principal,
+        permissions: PermissionSet::of(&[permission]),
+        resource: &resource,
+        policy_revision: Some(index.revision()),
+    };
+    service.decisions.checked(question, &decision);
     Ok(CheckPermissionResponse {
         decision: Some(encode::decision(&decision)),
         principal: subject.principal.to_string(),

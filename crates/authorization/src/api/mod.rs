@@ -28,6 +28,7 @@ use proto::authorization::v1 as pb;
 use proto::authorization::v1::authorization_service_server::AuthorizationService;
 use tonic::{Request, Response, Status};
 
+use crate::decision_log::DecisionLog;
 use crate::policy::Policy;
 use crate::store::Store;
 
@@ -39,6 +40,7 @@ pub(crate) struct Authorization {
     /// Verifies the tokens of those who call, and of those who are asked about.
     pub(crate) verifier: Arc<TokenVerifier>,
     pub(crate) signing: SigningFolder,
+    pub(crate) decisions: DecisionLog,
     pub(crate) environment: Environment,
 }
 

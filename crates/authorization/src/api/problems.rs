@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use chassis::problem::Problem;
+use chassis::problem::{Problem, comma_separated};
+use model::permissions::PermissionSet;
 use proto::common::v1::ErrorReason;
 use tonic::Code;
 
 use super::Authorization;
+use crate::decision_log::Question;
 use crate::domain::grant_rule::Ungrantable;
 use crate::domain::index::Index;
 use crate::domain::subject::Subject;
@@ -72,36 +74,43 @@ pub(super) fn policy_keeps_moving() -> Problem {
 
 /// The caller would give what it does not hold.
 pub(super) fn ungrantable(
-    _service: &Authorization,
-    _index: &Index,
+    service: &Authorization,
+    index: &Index,
     granter: &Subject,
     error: &Ungrantable,
 ) -> Problem {
     let principal = &granter.principal;
     let (message, permissions, resource) = match error {
         Ungrantable::Exceeds { resource, missing } => {
-            let permissions = chassis::problem::comma_separated(missing.iter());
+            let permissions = comma_separated(missing.iter());
             let message = format!(
                 "nobody can grant what they do not hold, and {principal} lacks {permissions} on \
                  {resource}"
             );
-            (message, permissions, resource)
+            (message, *missing, resource)
         }
         Ungrantable::Unreadable { resource } => {
             let message = format!(
                 "nobody can grant what they do not hold, and a role on {resource} holds what this \
                  release cannot read"
             );
-            (message, String::new(), resource)
+            (message, PermissionSet::EMPTY, resource)
         }
     };
-    tracing::info!(%principal, permissions, %resource, reason = %error, "granting refused");
+    let question = Question {
+        caller: principal,
+        principal,
+        permissions,
+        resource,
+        policy_revision: Some(index.revision()),
+    };
+    service.decisions.denied(question, error);
     Problem::new(
         Code::PermissionDenied,
         ErrorReason::GrantExceedsOwnPermissions,
         message,
     )
-    .with("permissions", permissions)
+    .with("permissions", comma_separated(permissions.iter()))
     .with("resource", resource)
     .with("principal", principal)
 }

@@ -33,6 +33,7 @@ fn args(folder: &Path) -> Args {
         keys: KeyArgs {
             keys: folder.join("keys"),
         },
+        decision_log_sample_rate: "1".parse().unwrap(),
     }
 }
 

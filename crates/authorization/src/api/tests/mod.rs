@@ -1,6 +1,7 @@
 //! The RPCs together, on both databases, by the identities that tokens give.
 
 mod checks;
+mod decisions;
 mod grants;
 mod permits;
 mod roles;
@@ -25,6 +26,7 @@ use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
 use super::Authorization;
+use crate::decision_log::{self, SampleRate};
 use crate::policy::Policy;
 use crate::store::Store;
 
@@ -81,11 +83,14 @@ impl House {
             .unwrap();
         let trust = keyring.trust().unwrap();
         let verifier = TokenVerifier::new(trust, ServiceName::Authorization, environment.clone());
+        let (decisions, writer) = decision_log::open(SampleRate::default());
+        tokio::spawn(writer.run(std::future::pending()));
         let service = Authorization {
             store,
             policy: Arc::new(policy),
             verifier: Arc::new(verifier),
             signing: keyring.signing_folder(environment.clone()).unwrap(),
+            decisions,
             environment: environment.clone(),
         };
         Self {
