@@ -53,7 +53,7 @@ pub(crate) fn open(allowed: SampleRate) -> (DecisionLog, Writer) {
 /// Takes what is decided. It never waits and never fails.
 #[derive(Debug)]
 pub(crate) struct DecisionLog {
-    queue: mpsc::Sender<Event>,
+    queue: mpsc::Sender<Box<Event>>,
     counters: Arc<Counters>,
     allowed: SampleRate,
 }
@@ -104,7 +104,7 @@ impl DecisionLog {
 
     fn put(&self, mut event: Event) {
         event.trace_id = current_trace_id();
-        if self.queue.try_send(event).is_err() {
+        if self.queue.try_send(Box::new(event)).is_err() {
             count(&self.counters.dropped);
         }
     }

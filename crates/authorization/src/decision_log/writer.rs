@@ -21,7 +21,7 @@ const TELL_EVERY: Duration = Duration::from_mins(1);
 /// Writes what is in the queue.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    events: mpsc::Receiver<Event>,
+    events: mpsc::Receiver<Box<Event>>,
     counters: Arc<Counters>,
     limits: Limits,
     /// How many dropped events were told.
@@ -33,13 +33,13 @@ pub(crate) struct Writer {
 /// What there is to write.
 #[derive(Debug)]
 enum Line {
-    Decision { event: Event, suppressed: u64 },
+    Decision { event: Box<Event>, suppressed: u64 },
     HeldBack(HeldBack),
     Dropped(u64),
 }
 
 impl Writer {
-    pub(super) fn new(events: mpsc::Receiver<Event>, counters: Arc<Counters>) -> Self {
+    pub(super) fn new(events: mpsc::Receiver<Box<Event>>, counters: Arc<Counters>) -> Self {
         Self {
             events,
             counters,
@@ -94,7 +94,7 @@ impl Writer {
         );
     }
 
-    fn admit(&mut self, event: Event, now: Instant) -> Option<Line> {
+    fn admit(&mut self, event: Box<Event>, now: Instant) -> Option<Line> {
         match self.limits.admit(event.owner(), now) {
             Some(suppressed) => Some(Line::Decision { event, suppressed }),
             None => {
