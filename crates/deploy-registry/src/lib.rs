@@ -8,6 +8,7 @@
 //! domain        what a Deployment, a deploy and a revision are, and every rule about them; pure
 //! store         the records, on SQLite and PostgreSQL
 //! bundle_store  the bytes of bundles, in an object store
+//! images        what image registries say of images
 //! ```
 //!
 //! Invariants:
@@ -23,6 +24,7 @@ mod api;
 mod bundle_store;
 mod config;
 mod domain;
+mod images;
 mod service;
 mod store;
 

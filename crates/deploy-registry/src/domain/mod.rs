@@ -10,6 +10,7 @@ mod mount_path;
 mod revision;
 mod rollback;
 mod shipment;
+mod verification;
 
 pub(crate) use blocker::{Blocker, BlockerCode, Facts, blockers};
 pub(crate) use bundle::{Bundle, BundleSize, StoredBundle};
@@ -22,3 +23,7 @@ pub(crate) use revision::{
 };
 pub(crate) use rollback::{ComposedRollback, RollbackAuthor, compose};
 pub(crate) use shipment::{Obstacle, Refusal, Shipment, ShippedImage};
+pub(crate) use verification::{
+    AskedImage, Doubt, FoundImage, ImageVerification, ImageVersions, SeenImage, Unknown,
+    VerificationMode, VersionField,
+};
