@@ -1,5 +1,6 @@
 //! The settings of the registry: flags of the command line, each with an environment variable.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chassis::config::{CatalogArgs, DatabaseArgs, KeyArgs, ListenArgs};
@@ -55,6 +56,32 @@ pub struct Args {
     #[arg(long, env = "REPRISE_ROLLBACKS", value_enum, default_value = "on")]
     pub rollbacks: Switch,
 
+    /// Whether image registries are asked about the images of deploys and rollbacks. off: they are
+    /// not, and whoever ships an image gives its digest and version. warn: a tag is resolved to its
+    /// digest, and a deploy that its registry does not confirm is recorded as such. require: such a
+    /// deploy is refused, and so is a rollback if the registry cannot be asked
+    #[arg(
+        long,
+        env = "REPRISE_IMAGE_VERIFICATION",
+        value_enum,
+        default_value = "off"
+    )]
+    pub image_verification: ImageVerification,
+
+    /// Docker configuration file with the credentials for image registries; it is read for each
+    /// look-up. Credential helpers are not run
+    #[arg(long, env = "REPRISE_DOCKER_CONFIG", value_name = "FILE")]
+    pub docker_config: Option<PathBuf>,
+
+    /// An image registry to ask in plain text; can be given several times, or as a list with commas
+    #[arg(
+        long,
+        env = "REPRISE_INSECURE_IMAGE_REGISTRY",
+        value_name = "HOST:PORT",
+        value_delimiter = ','
+    )]
+    pub insecure_image_registry: Vec<String>,
+
     #[command(flatten)]
     /// Which Runtime versions there are.
     pub catalog: CatalogArgs,
@@ -64,6 +91,17 @@ impl Args {
     pub(crate) const fn upload_stall(&self) -> Duration {
         Duration::from_secs(self.upload_stall_seconds)
     }
+}
+
+/// Whether image registries are asked about images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ImageVerification {
+    /// They are not.
+    Off,
+    /// They are, and what they do not confirm is recorded as such.
+    Warn,
+    /// They are, and what they do not confirm is refused.
+    Require,
 }
 
 /// On or off.
@@ -107,6 +145,7 @@ mod tests {
         assert_eq!(args.upload_stall(), Duration::from_secs(30));
         assert_eq!(args.retention_days, 90);
         assert_eq!(args.rollbacks, Switch::On);
+        assert_eq!(args.image_verification, ImageVerification::Off);
     }
 
     #[test]
@@ -117,6 +156,7 @@ mod tests {
             ["--retention-days", "40000"],
             ["--upload-stall-seconds", "0"],
             ["--rollbacks", "maybe"],
+            ["--image-verification", "perhaps"],
             ["--bundle-store", "s3://bucket"],
         ] {
             assert!(parse(&more).is_err(), "{more:?}");

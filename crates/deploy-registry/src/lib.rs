@@ -29,5 +29,6 @@ mod service;
 mod store;
 
 pub use bundle_store::{BundleStoreUrl, BundleStoreUrlError};
-pub use config::{Args, Switch};
+pub use config::{Args, ImageVerification, Switch};
+pub use images::OpenError as ImagesError;
 pub use service::{StartError, serve};

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chassis::access::Access;
 use chassis::client;
@@ -21,10 +22,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::service::Routes;
 
-use crate::api::Registry;
+use crate::api::{ImageVerifier, Registry};
 use crate::bundle_store::{self, BundleStore};
-use crate::config::{Args, Switch};
+use crate::config::{Args, ImageVerification, Switch};
 use crate::domain::Retention;
+use crate::images::{self, Images};
 use crate::store::{MIGRATIONS, Store};
 
 const NAME: ServiceName = ServiceName::DeployRegistry;
@@ -45,6 +47,9 @@ pub enum StartError {
     /// The place for bundles cannot be used.
     #[error("cannot open the bundle store")]
     BundleStore(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Image registries cannot be asked.
+    #[error("cannot ask image registries")]
+    Images(#[from] images::OpenError),
     /// The server broke.
     #[error("cannot serve")]
     Serve(#[from] ServeError),
@@ -69,6 +74,7 @@ pub async fn serve(
     let tokens = keyring.service_tokens(NAME, environment.clone())?;
     let catalog = args.catalog.load()?;
     let bundles = BundleStore::open(&args.bundle_store).map_err(unusable)?;
+    let images = image_verifier(&args, environment.clone()).await?;
     let database = Database::open(
         &args.database.database_url,
         SCHEMA,
@@ -96,6 +102,7 @@ pub async fn serve(
         catalog: Arc::new(catalog),
         environment: environment.clone(),
         retention: Retention::days(args.retention_days),
+        images,
         rollbacks_enabled: args.rollbacks == Switch::On,
         max_bundle_bytes: args.max_bundle_bytes,
         upload_stall: args.upload_stall(),
@@ -128,6 +135,30 @@ pub async fn serve(
     }
     database.close().await;
     Ok(served?)
+}
+
+/// How long a new deploy waits for an image registry.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a rollback does. It is less than the rollback-orchestrator waits for this service.
+const ROLLBACK_PATIENCE: Duration = Duration::from_secs(3);
+
+async fn image_verifier(
+    args: &Args,
+    environment: Environment,
+) -> Result<ImageVerifier, images::OpenError> {
+    let verifier = match args.image_verification {
+        ImageVerification::Off => return Ok(ImageVerifier::Off),
+        ImageVerification::Warn => ImageVerifier::Warn,
+        ImageVerification::Require => ImageVerifier::Require,
+    };
+    let insecure = args.insecure_image_registry.iter();
+    let settings = images::Settings {
+        docker_config: args.docker_config.clone(),
+        insecure: insecure.map(|host| host.to_ascii_lowercase()).collect(),
+        patience: PATIENCE,
+        rollback_patience: ROLLBACK_PATIENCE,
+    };
+    Ok(verifier(Images::open(settings, environment).await?))
 }
 
 fn unusable(error: bundle_store::Error) -> StartError {

@@ -52,3 +52,7 @@ CREATE TABLE agents (
 ) STRICT;
 
 CREATE INDEX agents_by_expire_time ON agents (expire_time);
+
+-- Whether the image registry confirmed the image, if it was asked, and what it did not confirm.
+ALTER TABLE deploys ADD COLUMN image_verification TEXT;
+ALTER TABLE deploys ADD COLUMN image_verification_reason TEXT;

@@ -10,8 +10,9 @@ use proto::registry::v1 as pb;
 use tonic::Request;
 
 use super::errors::About;
-use super::{Registry, access, decode, encode, shipment};
-use crate::store::NewDeploy;
+use super::{Registry, access, decode, encode, image, shipment};
+use crate::domain::AskedImage;
+use crate::store::{Entry, NewDeploy};
 
 const METHOD: &str = "CreateDeploy";
 
@@ -40,9 +41,22 @@ pub(super) async fn handle(
     )
     .await?;
 
-    let (new, request_id) = decode_new(registry, &caller, &deployment, &request)?;
+    let (mut new, image, request_id) = decode_new(registry, &caller, &deployment, &request)?;
     let replayable = request_id
         .map(|id| requests::Request::new(caller.principal(), METHOD, &deployment, id, &request));
+    if let Some(image) = image {
+        // What was recorded stays so, whatever a registry would say of it now.
+        if let Some(replayable) = &replayable
+            && let Some(entry) = replayed(registry, &deployment, replayable).await?
+        {
+            return Ok(pb::CreateDeployResponse {
+                deploy: Some(encode::deploy(entry, registry.retention, sight)),
+            });
+        }
+        let (image, verification) = image::verify(registry, image).await?;
+        new.shipment.image = Some(image);
+        new.image_verification = verification;
+    }
     let entry = registry
         .store
         .create_deploy(&new, replayable.as_ref(), request.validate_only)
@@ -62,6 +76,15 @@ pub(super) async fn handle(
     Ok(pb::CreateDeployResponse {
         deploy: Some(encode::deploy(entry, registry.retention, sight)),
     })
+}
+
+async fn replayed(
+    registry: &Registry,
+    deployment: &DeploymentName,
+    request: &requests::Request,
+) -> Result<Option<Entry>, Problem> {
+    let replayed = registry.store.replayed_deploy(deployment, request).await;
+    replayed.map_err(|error| About::deployment(deployment).problem(error))
 }
 
 /// The permissions that a deploy needs, by what it ships. Versions are those of an image.
@@ -87,7 +110,7 @@ fn decode_new(
     caller: &Caller,
     deployment: &DeploymentName,
     request: &pb::CreateDeployRequest,
-) -> Result<(NewDeploy, Option<RequestId>), Problem> {
+) -> Result<(NewDeploy, Option<AskedImage>, Option<RequestId>), Problem> {
     let mut fields = Fields::new();
     let request_id = fields.parse_optional("request_id", &request.request_id);
     let expected_latest = match request.expected_latest_deploy.as_str() {
@@ -95,13 +118,16 @@ fn decode_new(
         text => decode::expected_latest(&mut fields, text, deployment).map(Some),
     };
     let deploy = fields.required("deploy", request.deploy.clone());
-    let parts = deploy.and_then(|deploy| shipment::deploy(&mut fields, deploy, &registry.catalog));
+    let verification = registry.images.mode();
+    let parts = deploy
+        .and_then(|deploy| shipment::deploy(&mut fields, deploy, &registry.catalog, verification));
     let (Some(request_id), Some(expected_latest), Some(parts)) =
         (request_id, expected_latest, parts)
     else {
         return Err(fields.into_problem());
     };
     let shipment::Parts {
+        image,
         shipment,
         description,
         git,
@@ -109,13 +135,14 @@ fn decode_new(
     let new = NewDeploy {
         deployment: deployment.clone(),
         shipment,
+        image_verification: None,
         description,
         git,
         expected_latest,
         created_by: caller.principal().clone(),
         time: registry.environment.now(),
     };
-    Ok((new, request_id))
+    Ok((new, image, request_id))
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use chassis::fields::Fields;
 use chassis::identity::{Caller, caller};
 use chassis::problem::Problem;
 use model::{
-    DeployName, DeployNumber, DeploymentName, RollbackId, RollbackName, Scope, Sha256Digest,
+    DeployName, DeployNumber, DeploymentName, ImageDigest, RollbackId, RollbackName, Scope,
+    Sha256Digest,
 };
 use proto::registry::v1 as pb;
 use tonic::Request;
@@ -15,7 +16,7 @@ use tonic::Request;
 use super::access::Sight;
 use super::errors::{self, About};
 use super::permit::{self, Wanted};
-use super::{Registry, access, decode, encode};
+use super::{Registry, access, decode, encode, image};
 use crate::domain::{ComposedRollback, DeploymentUid, Facts, PermitId, RollbackAuthor, blockers};
 use crate::store::{Entry, Error, RollbackOutcome, WriteRollback};
 
@@ -96,11 +97,12 @@ async fn write(
             None => Err(about.problem(Error::LatestDeployChanged { latest })),
         };
     }
-    // The bundle store is asked before the transaction, which waits for no one outside. As long as
-    // the latest deploy is the expected one, the transaction composes the same revision.
-    let gone = match facts.compose(scope) {
+    // The bundle store and the image registry are asked before the transaction, which waits for no
+    // one outside. As long as the latest deploy is the expected one, the transaction composes the
+    // same revision.
+    let Gone { bundles, image } = match facts.compose(scope) {
         Some(Ok(composed)) => gone(registry, facts.deployment.uid, &composed).await?,
-        Some(Err(_)) | None => BTreeSet::new(),
+        Some(Err(_)) | None => Gone::default(),
     };
     let author = RollbackAuthor {
         rollback,
@@ -117,7 +119,8 @@ async fn write(
             expected_latest,
             author,
             permit: permit::bounds(&permit),
-            gone,
+            gone: bundles,
+            gone_image: image,
             installation_enabled: registry.rollbacks_enabled,
             retention: registry.retention,
             time: registry.environment.now(),
@@ -170,12 +173,15 @@ async fn preview(
 
     let composed = facts.compose(scope);
     let mut missing = BTreeSet::new();
+    let mut missing_image = None;
     if let Some(Ok(composed)) = &composed {
         let uid = facts.deployment.uid;
         let needed = composed.revision.bundles().into_keys().collect();
         let unknown = registry.store.missing_bundles(uid, &needed).await;
         missing = unknown.map_err(|error| about.problem(error))?;
-        missing.extend(gone(registry, uid, composed).await?);
+        let Gone { bundles, image } = gone(registry, uid, composed).await?;
+        missing.extend(bundles);
+        missing_image = image;
     }
     let now = registry.environment.now();
     let blockers = blockers(Facts {
@@ -186,6 +192,7 @@ async fn preview(
         target: &facts.target,
         composed: composed.as_ref(),
         missing: &missing.into_iter().collect::<Vec<_>>(),
+        missing_image,
     });
     let composed = composed.and_then(Result::ok);
     let digest = composed
@@ -199,20 +206,32 @@ async fn preview(
     })
 }
 
-/// The bundles of the composed revision whose bytes are gone.
+/// What a composed revision needs and is not there.
+#[derive(Default)]
+struct Gone {
+    /// The bundles whose bytes are gone.
+    bundles: BTreeSet<Sha256Digest>,
+    image: Option<ImageDigest>,
+}
+
 async fn gone(
     registry: &Registry,
     uid: DeploymentUid,
     composed: &ComposedRollback,
-) -> Result<BTreeSet<Sha256Digest>, Problem> {
-    let mut gone = BTreeSet::new();
+) -> Result<Gone, Problem> {
+    let mut bundles = BTreeSet::new();
     for (sha256, bundle) in composed.revision.bundles() {
         let there = registry.bundles.has(uid, sha256, bundle.size).await;
         if !there.map_err(errors::bundle_store)? {
-            gone.insert(sha256);
+            bundles.insert(sha256);
         }
     }
-    Ok(gone)
+    let image = &composed.revision.image;
+    let is_gone = image::is_gone(registry, image).await?;
+    Ok(Gone {
+        bundles,
+        image: is_gone.then_some(image.digest),
+    })
 }
 
 struct Asked {

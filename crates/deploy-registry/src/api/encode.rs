@@ -13,7 +13,8 @@ use sha2::{Digest, Sha256};
 use super::access::Sight;
 use crate::domain::{
     Blocker, BlockerCode, Bundle, Component, ComposedRollback, Deploy, DeployTrigger, DeployType,
-    Deployment, GitSource, Image, Retention, Revision, RollbackOrigin, Settings, StoredBundle,
+    Deployment, GitSource, Image, ImageVerification, Retention, Revision, RollbackOrigin, Settings,
+    StoredBundle,
 };
 use crate::store::Entry;
 
@@ -76,6 +77,7 @@ pub(super) fn deploy(entry: Entry, retention: Retention, sight: Sight) -> pb::De
         description,
         revision: after,
         revision_digest: _,
+        image_verification,
         changed,
         git,
         rollback,
@@ -89,7 +91,10 @@ pub(super) fn deploy(entry: Entry, retention: Retention, sight: Sight) -> pb::De
     let expires = expire_time
         .map(|time| time.timestamp_micros().to_string())
         .unwrap_or_default();
+    let (image_verification, image_verification_reason) = verification(image_verification);
     pb::Deploy {
+        image_verification: image_verification.into(),
+        image_verification_reason,
         number: name.number().get(),
         r#type: deploy_type(shipped).into(),
         trigger: trigger(made_by).into(),
@@ -153,6 +158,8 @@ pub(super) fn rollback_preview(
         create_time: Some(timestamp(time)),
         deploy_time: Some(timestamp(time)),
         etag: String::new(),
+        image_verification: pb::ImageVerification::Unspecified.into(),
+        image_verification_reason: String::new(),
         name: name.to_string(),
     }
 }
@@ -328,6 +335,14 @@ fn state(state: DeployState) -> pb::DeployState {
         DeployState::Deployed => pb::DeployState::Deployed,
         DeployState::Failed => pb::DeployState::Failed,
         DeployState::Superseded => pb::DeployState::Superseded,
+    }
+}
+
+fn verification(verification: Option<ImageVerification>) -> (pb::ImageVerification, String) {
+    match verification {
+        None => (pb::ImageVerification::Unspecified, String::new()),
+        Some(ImageVerification::Verified) => (pb::ImageVerification::Verified, String::new()),
+        Some(ImageVerification::Unverified(reason)) => (pb::ImageVerification::Unverified, reason),
     }
 }
 

@@ -10,6 +10,7 @@ use tonic::Code;
 use super::encode;
 use crate::bundle_store::{self, MOST_UPLOADS};
 use crate::domain::{Blocker, Obstacle, Refusal};
+use crate::images;
 use crate::store::Error;
 
 /// What the request was about.
@@ -121,6 +122,35 @@ pub(super) fn bundle_store(error: bundle_store::Error) -> Problem {
         }
     }
 }
+
+/// An image registry does not say what it is asked. The log tells why.
+pub(super) fn image_registry(error: images::Error) -> Problem {
+    let refused = match &error {
+        images::Error::Denied { host } | images::Error::Credentials { host, source: _ } => {
+            Some(host.clone())
+        }
+        images::Error::Unreachable { host: _, source: _ }
+        | images::Error::Slow { host: _ }
+        | images::Error::Status { host: _, status: _ }
+        | images::Error::Unusable { host: _, what: _ } => None,
+    };
+    let Some(host) = refused else {
+        return Problem::unavailable(IMAGE_REGISTRY, error);
+    };
+    let message = format!(
+        "the image registry {host} does not show the image to this service: whoever operates it can \
+         give credentials with --docker-config"
+    );
+    Problem::new(
+        Code::Unavailable,
+        ErrorReason::DependencyUnavailable,
+        message,
+    )
+    .with("dependency", IMAGE_REGISTRY)
+    .caused_by(error)
+}
+
+const IMAGE_REGISTRY: &str = "the image registry";
 
 /// How long to wait before an upload is tried again that there was no room for.
 const UPLOAD_AGAIN: Duration = Duration::from_secs(5);

@@ -13,6 +13,7 @@ mod errors;
 mod get_dag_bundle;
 mod get_deploy;
 mod get_deployment;
+mod image;
 mod list_deployments;
 mod list_deploys;
 mod page;
@@ -35,7 +36,8 @@ use proto::registry::v1::deploy_registry_service_server::DeployRegistryService;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::bundle_store::BundleStore;
-use crate::domain::Retention;
+use crate::domain::{Retention, VerificationMode};
+use crate::images::Images;
 use crate::store::Store;
 
 /// The service, as its handlers see it. Cheap to clone.
@@ -48,11 +50,30 @@ pub(crate) struct Registry {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) environment: Environment,
     pub(crate) retention: Retention,
+    pub(crate) images: ImageVerifier,
     /// Whether rollbacks are switched on for the installation.
     pub(crate) rollbacks_enabled: bool,
     pub(crate) max_bundle_bytes: i64,
     /// How long an upload may send nothing.
     pub(crate) upload_stall: Duration,
+}
+
+/// Who is asked about images, and what that decides.
+#[derive(Clone)]
+pub(crate) enum ImageVerifier {
+    Off,
+    Warn(Images),
+    Require(Images),
+}
+
+impl ImageVerifier {
+    pub(crate) const fn mode(&self) -> VerificationMode {
+        match self {
+            Self::Off => VerificationMode::Off,
+            Self::Warn(_) => VerificationMode::Warn,
+            Self::Require(_) => VerificationMode::Require,
+        }
+    }
 }
 
 type Answer<T> = Result<Response<T>, Status>;

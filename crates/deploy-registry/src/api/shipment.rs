@@ -7,19 +7,32 @@ use model::compatibility::RunsOnError;
 use model::{AirflowVersion, Catalog, RunsOn, RuntimeVersion, Sha256Digest};
 use proto::registry::v1 as pb;
 
-use crate::domain::{GitSource, Image, MOST_DBT_BUNDLES, MountPath, Shipment, ShippedImage};
+use crate::domain::{
+    AskedImage, GitSource, ImageVersions, MOST_DBT_BUNDLES, MountPath, Shipment, VerificationMode,
+};
 
 const LONGEST_URL: usize = 1_024;
+
+pub(super) const DIGEST: &str = "deploy.revision.image.digest";
+pub(super) const RUNTIME: &str = "deploy.revision.runtime_version";
+pub(super) const AIRFLOW: &str = "deploy.revision.airflow_version";
 
 /// What a request says of a deploy.
 #[derive(Debug)]
 pub(super) struct Parts {
+    pub(super) image: Option<AskedImage>,
+    /// What is shipped beside the image.
     pub(super) shipment: Shipment,
     pub(super) description: String,
     pub(super) git: Option<GitSource>,
 }
 
-pub(super) fn deploy(fields: &mut Fields, deploy: pb::Deploy, catalog: &Catalog) -> Option<Parts> {
+pub(super) fn deploy(
+    fields: &mut Fields,
+    deploy: pb::Deploy,
+    catalog: &Catalog,
+    verification: VerificationMode,
+) -> Option<Parts> {
     // What the service says of a deploy is not read.
     let pb::Deploy {
         name: _,
@@ -38,23 +51,32 @@ pub(super) fn deploy(fields: &mut Fields, deploy: pb::Deploy, catalog: &Catalog)
         create_time: _,
         deploy_time: _,
         etag: _,
+        image_verification: _,
+        image_verification_reason: _,
     } = deploy;
     let description = fields.text("deploy.description", description, 500);
     let shipment = fields
         .required("deploy.revision", revision)
-        .and_then(|revision| shipment(fields, revision, catalog));
+        .and_then(|revision| shipment(fields, revision, catalog, verification));
     let git = match git {
         None => Some(None),
         Some(git) => git_source(fields, git).map(Some),
     };
+    let (image, shipment) = shipment?;
     Some(Parts {
-        shipment: shipment?,
+        image,
+        shipment,
         description: description?,
         git: git?,
     })
 }
 
-fn shipment(fields: &mut Fields, revision: pb::Revision, catalog: &Catalog) -> Option<Shipment> {
+fn shipment(
+    fields: &mut Fields,
+    revision: pb::Revision,
+    catalog: &Catalog,
+    verification: VerificationMode,
+) -> Option<(Option<AskedImage>, Shipment)> {
     let pb::Revision {
         image,
         runtime_version,
@@ -63,7 +85,14 @@ fn shipment(fields: &mut Fields, revision: pb::Revision, catalog: &Catalog) -> O
         dbt_bundles,
         dag_deploy_mode: _,
     } = revision;
-    let image = shipped_image(fields, image, &runtime_version, &airflow_version, catalog);
+    let image = asked_image(
+        fields,
+        image,
+        &runtime_version,
+        &airflow_version,
+        catalog,
+        verification,
+    );
     let dag_bundle = match dag_bundle {
         None => Some(None),
         Some(pb::Bundle {
@@ -74,40 +103,34 @@ fn shipment(fields: &mut Fields, revision: pb::Revision, catalog: &Catalog) -> O
             .map(Some),
     };
     let dbt = dbt(fields, dbt_bundles);
+    let image = image?;
     let shipment = Shipment {
-        image: image?,
+        image: None,
         dag_bundle: dag_bundle?,
         dbt: dbt?,
     };
-    if shipment.is_empty() {
+    if image.is_none() && shipment.is_empty() {
         fields.violation(
             "deploy.revision",
             "must ship something: an image, a DAG or dbt bundle",
         );
         return None;
     }
-    Some(shipment)
+    Some((image, shipment))
 }
 
 /// The image with the versions inside it. `Some(None)` if neither is given.
-fn shipped_image(
+fn asked_image(
     fields: &mut Fields,
     image: Option<pb::Image>,
     runtime_version: &str,
     airflow_version: &str,
     catalog: &Catalog,
-) -> Option<Option<ShippedImage>> {
-    const RUNTIME: &str = "deploy.revision.runtime_version";
-    const AIRFLOW: &str = "deploy.revision.airflow_version";
-
+    verification: VerificationMode,
+) -> Option<Option<AskedImage>> {
     let runtime = fields.parse_optional::<RuntimeVersion>(RUNTIME, runtime_version);
     let airflow = fields.parse_optional::<AirflowVersion>(AIRFLOW, airflow_version);
-    let Some(pb::Image {
-        repository,
-        tag,
-        digest,
-    }) = image
-    else {
+    let Some(image) = image else {
         let given = [(RUNTIME, runtime_version), (AIRFLOW, airflow_version)];
         for (field, _) in given.iter().filter(|(_, text)| !text.is_empty()) {
             fields.violation(
@@ -120,32 +143,52 @@ fn shipped_image(
             .all(|(_, text)| text.is_empty())
             .then_some(None);
     };
+    let asks = match verification {
+        VerificationMode::Off => false,
+        VerificationMode::Warn | VerificationMode::Require => true,
+    };
+    let pb::Image {
+        repository,
+        tag,
+        digest,
+    } = image;
+    let is_named = !digest.is_empty() || asks && !tag.is_empty();
     let repository = fields.parse("deploy.revision.image.repository", &repository);
     let tag = fields.parse_optional("deploy.revision.image.tag", &tag);
-    let digest = fields.parse("deploy.revision.image.digest", &digest);
-    let runs_on = runs_on(fields, RUNTIME, AIRFLOW, runtime?, airflow?, catalog);
-    let image = Image {
+    let digest = fields.parse_optional(DIGEST, &digest);
+    if !is_named {
+        let needed = if asks {
+            "must be set, or the tag"
+        } else {
+            "must be set: this installation does not ask image registries what a tag points to"
+        };
+        fields.violation(DIGEST, needed);
+    }
+    let given = ImageVersions {
+        runtime: runtime?,
+        airflow: airflow?,
+    };
+    // The labels of the image tell the versions too.
+    let runs_on = if asks && given == ImageVersions::default() {
+        Some(None)
+    } else {
+        runs_on(fields, given.clone(), catalog).map(Some)
+    };
+    let asked = AskedImage {
         repository: repository?,
         tag: tag?,
         digest: digest?,
-    };
-    Some(Some(ShippedImage {
-        image,
         runs_on: runs_on?,
-    }))
+        given,
+    };
+    is_named.then_some(Some(asked))
 }
 
-fn runs_on(
-    fields: &mut Fields,
-    runtime_field: &str,
-    airflow_field: &str,
-    runtime: Option<RuntimeVersion>,
-    airflow: Option<AirflowVersion>,
-    catalog: &Catalog,
-) -> Option<RunsOn> {
+fn runs_on(fields: &mut Fields, given: ImageVersions, catalog: &Catalog) -> Option<RunsOn> {
+    let ImageVersions { runtime, airflow } = given;
     let runs_on = RunsOn::new(runtime, airflow, catalog);
     let field = match &runs_on {
-        Ok(_) | Err(RunsOnError::Missing) => runtime_field,
+        Ok(_) | Err(RunsOnError::Missing) => RUNTIME,
         Err(
             RunsOnError::Disagrees {
                 runtime: _,
@@ -153,7 +196,7 @@ fn runs_on(
                 expected: _,
             }
             | RunsOnError::Unverifiable { runtime: _ },
-        ) => airflow_field,
+        ) => AIRFLOW,
     };
     fields.ok(field, runs_on)
 }
@@ -282,7 +325,8 @@ mod tests {
 
     fn read(deploy: pb::Deploy) -> Result<Parts, String> {
         let mut fields = Fields::new();
-        super::deploy(&mut fields, deploy, &Catalog::built_in())
+        let off = VerificationMode::Off;
+        super::deploy(&mut fields, deploy, &Catalog::built_in(), off)
             .ok_or_else(|| fields.into_problem().message().to_owned())
     }
 
@@ -294,13 +338,18 @@ mod tests {
         read(deploy).map(|parts| parts.shipment)
     }
 
-    fn versions(runtime: &str, airflow: &str) -> Result<Shipment, String> {
-        read_revision(pb::Revision {
+    fn versions(runtime: &str, airflow: &str) -> Result<AskedImage, String> {
+        let revision = pb::Revision {
             image: image(),
             runtime_version: runtime.to_owned(),
             airflow_version: airflow.to_owned(),
             ..pb::Revision::default()
-        })
+        };
+        let deploy = pb::Deploy {
+            revision: Some(revision),
+            ..pb::Deploy::default()
+        };
+        read(deploy).map(|parts| parts.image.unwrap())
     }
 
     #[test]
@@ -311,8 +360,8 @@ mod tests {
             ("", "2.10.5", Some("2.10.5")),
             ("3.1-3", "", None),
         ] {
-            let shipped = versions(runtime, airflow).unwrap().image.unwrap();
-            let airflow = shipped.runs_on.airflow().map(ToString::to_string);
+            let runs_on = versions(runtime, airflow).unwrap().runs_on.unwrap();
+            let airflow = runs_on.airflow().map(ToString::to_string);
             assert_eq!(airflow.as_deref(), expected, "{runtime} {airflow:?}");
         }
     }
@@ -327,6 +376,58 @@ mod tests {
         ] {
             let error = versions(runtime, airflow).unwrap_err();
             assert!(error.contains(field), "{runtime} {airflow}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_names_an_image_depends_on_whether_registries_are_asked() {
+        use VerificationMode::{Off, Require, Warn};
+
+        let read = |mode, tag: &str, digest: &str, runtime: &str| {
+            let mut fields = Fields::new();
+            let image = pb::Image {
+                repository: "registry.example.com/data/etl".to_owned(),
+                tag: tag.to_owned(),
+                digest: digest.to_owned(),
+            };
+            let catalog = Catalog::built_in();
+            let asked = asked_image(&mut fields, Some(image), runtime, "", &catalog, mode);
+            asked.map_or_else(
+                || fields.into_problem().message().to_owned(),
+                |_| String::new(),
+            )
+        };
+        let sha256 = format!("sha256:{}", sha256('a'));
+        for (mode, tag, digest, runtime, told) in [
+            (Off, "1", sha256.as_str(), "3.1-9", ""),
+            (
+                Off,
+                "1",
+                "",
+                "3.1-9",
+                "image.digest: must be set: this installation",
+            ),
+            (Off, "1", &sha256, "", "runtime_version: a runtime version"),
+            (Warn, "1", "", "", ""),
+            (Require, "1", "", "", ""),
+            (Require, "", &sha256, "", ""),
+            (Require, "", "", "", "image.digest: must be set, or the tag"),
+            (
+                Warn,
+                "",
+                "",
+                "3.1-9",
+                "image.digest: must be set, or the tag",
+            ),
+            (Warn, ".", "", "", "image.tag: "),
+        ] {
+            let found = read(mode, tag, digest, runtime);
+            assert!(found.contains(told), "{mode:?} {tag} {digest}: {found}");
+            assert_eq!(
+                found.is_empty(),
+                told.is_empty(),
+                "{mode:?} {tag} {digest}: {found}"
+            );
         }
     }
 

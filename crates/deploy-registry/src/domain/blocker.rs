@@ -1,9 +1,10 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use model::{
-    DagBundleName, DeployName, DeployState, DeploymentName, Scope, ScopeBlocker, Sha256Digest,
+    DagBundleName, DeployName, DeployState, DeploymentName, ImageDigest, Scope, ScopeBlocker,
+    Sha256Digest,
 };
 
-use super::{ComposedRollback, Deploy, Deployment, Retention};
+use super::{ComposedRollback, Deploy, Deployment, Image, Retention};
 
 /// The registry's reasons against a rollback. Those that are about versions are the orchestrator's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +59,11 @@ pub(crate) enum Blocker {
     },
     #[error("{bundle} is gone: upload the same bytes again, or choose another deploy")]
     ArtifactMissing { bundle: DagBundleName },
+    #[error(
+        "the image registry does not have {image} any more: push the same image again, or choose \
+         another deploy"
+    )]
+    ImageMissing { image: String },
     #[error("{blocker}")]
     Scope {
         target: DeployName,
@@ -88,7 +94,9 @@ impl Blocker {
                 target: _,
                 expire_time: _,
             } => BlockerCode::TargetExpired,
-            Self::ArtifactMissing { bundle: _ } => BlockerCode::ArtifactMissing,
+            Self::ArtifactMissing { bundle: _ } | Self::ImageMissing { image: _ } => {
+                BlockerCode::ArtifactMissing
+            }
             Self::Scope { target: _, blocker } => match blocker {
                 ScopeBlocker::DagsNotSeparate => BlockerCode::DagsNotSeparate,
                 ScopeBlocker::DagDeployModeUnsupported => BlockerCode::DagDeployModeUnsupported,
@@ -112,6 +120,7 @@ impl Blocker {
             }
             | Self::Scope { target, blocker: _ } => target.to_string(),
             Self::ArtifactMissing { bundle } => bundle.to_string(),
+            Self::ImageMissing { image } => image.clone(),
         }
     }
 }
@@ -129,6 +138,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) composed: Option<&'a Result<ComposedRollback, ScopeBlocker>>,
     /// The bundles of the composed revision that are gone.
     pub(crate) missing: &'a [Sha256Digest],
+    /// The image that the image registry does not have.
+    pub(crate) missing_image: Option<ImageDigest>,
 }
 
 /// Every reason against a rollback, all at once.
@@ -141,6 +152,7 @@ pub(crate) fn blockers(facts: Facts<'_>) -> Vec<Blocker> {
         target,
         composed,
         missing,
+        missing_image,
     } = facts;
     let name = || deployment.name.clone();
     let target_name = || target.name.clone();
@@ -199,6 +211,17 @@ pub(crate) fn blockers(facts: Facts<'_>) -> Vec<Blocker> {
         let bundle = DagBundleName::new(name(), *digest);
         blockers.push(Blocker::ArtifactMissing { bundle });
     }
+    if let Some(Ok(composed)) = composed
+        && Some(composed.revision.image.digest) == missing_image
+    {
+        let Image {
+            repository,
+            tag: _,
+            digest,
+        } = &composed.revision.image;
+        let image = format!("{repository}@{digest}");
+        blockers.push(Blocker::ImageMissing { image });
+    }
     blockers
 }
 
@@ -219,6 +242,7 @@ mod tests {
         target: Deploy,
         current: Option<Deploy>,
         missing: Vec<Sha256Digest>,
+        missing_image: Option<ImageDigest>,
     }
 
     /// What is changed about a good rollback, its scope, and what is found then.
@@ -238,6 +262,7 @@ mod tests {
                 ..deploy(8)
             }),
             missing: Vec::new(),
+            missing_image: None,
         }
     }
 
@@ -248,6 +273,7 @@ mod tests {
             target,
             current,
             missing,
+            missing_image,
         } = case;
         let composed = current
             .as_ref()
@@ -260,6 +286,7 @@ mod tests {
             target,
             composed: composed.as_ref(),
             missing,
+            missing_image: *missing_image,
         };
         blockers(facts).iter().map(Blocker::code).collect()
     }
@@ -274,7 +301,7 @@ mod tests {
     fn each_reason_is_found() {
         use BlockerCode as Code;
 
-        let cases: [Change; 12] = [
+        let cases: [Change; 14] = [
             (
                 |c| c.installation_enabled = false,
                 Scope::All,
@@ -306,6 +333,17 @@ mod tests {
                 |c| c.missing = vec![bundle('b').sha256],
                 Scope::All,
                 &[Code::ArtifactMissing],
+            ),
+            (
+                |c| c.missing_image = Some(c.target.revision.image.digest),
+                Scope::All,
+                &[Code::ArtifactMissing],
+            ),
+            // What is looked for is the image that the rollback would bring back.
+            (
+                |c| c.missing_image = Some(c.current.as_ref().unwrap().revision.image.digest),
+                Scope::All,
+                &[],
             ),
             (
                 |c| c.deployment.dag_deploy_mode = DagDeployMode::Image,

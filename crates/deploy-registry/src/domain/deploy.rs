@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use model::{DagDeployMode, DeployName, DeployNumber, DeployState, Principal, RollbackId, Scope};
 use uuid::Uuid;
 
-use super::{Component, Revision, RevisionDigest, Settings};
+use super::{Component, ImageVerification, Revision, RevisionDigest, Settings};
 
 /// One entry of a Deployment's history.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +13,8 @@ pub(crate) struct Deploy {
     pub(crate) description: String,
     pub(crate) revision: Revision,
     pub(crate) revision_digest: RevisionDigest,
+    /// Whether the image registry confirmed the image, if it was asked.
+    pub(crate) image_verification: Option<ImageVerification>,
     /// The parts in which the revision differs from the one before it.
     pub(crate) changed: Vec<Component>,
     pub(crate) git: Option<GitSource>,
@@ -162,6 +164,7 @@ pub(crate) mod tests {
             trigger: DeployTrigger::Api,
             description: String::new(),
             revision_digest: revision.digest(),
+            image_verification: None,
             changed: vec![Component::Image],
             revision,
             git: None,

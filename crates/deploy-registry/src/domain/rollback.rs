@@ -119,6 +119,7 @@ impl ComposedRollback {
             trigger: DeployTrigger::Rollback,
             description,
             revision_digest: revision.digest(),
+            image_verification: None,
             revision,
             changed,
             git: None,

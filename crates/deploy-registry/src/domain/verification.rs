@@ -26,6 +26,28 @@ pub(crate) enum ImageVerification {
     Unverified(String),
 }
 
+impl ImageVerification {
+    const VERIFIED: &str = "VERIFIED";
+    const UNVERIFIED: &str = "UNVERIFIED";
+
+    /// The text that is stored, and the reason.
+    pub(crate) const fn stored(&self) -> (&'static str, Option<&String>) {
+        match self {
+            Self::Verified => (Self::VERIFIED, None),
+            Self::Unverified(reason) => (Self::UNVERIFIED, Some(reason)),
+        }
+    }
+
+    /// What was stored.
+    pub(crate) fn from_stored(text: &str, reason: Option<String>) -> Option<Self> {
+        match (text, reason) {
+            (Self::VERIFIED, None) => Some(Self::Verified),
+            (Self::UNVERIFIED, Some(reason)) => Some(Self::Unverified(reason)),
+            _ => None,
+        }
+    }
+}
+
 /// The versions inside an image, as far as they are known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ImageVersions {
@@ -69,7 +91,9 @@ pub(crate) enum Doubt {
     Missing(String),
     #[error("tag {tag} does not exist: leave the tag out, or push it first")]
     TagMissing { tag: ImageTag },
-    #[error("tag {tag} points to {found} now: leave the tag or the digest out, or give both as they are")]
+    #[error(
+        "tag {tag} points to {found} now: leave the tag or the digest out, or give both as they are"
+    )]
     TagMoved { tag: ImageTag, found: ImageDigest },
     #[error("the labels of the image say {found}: give that, or leave the versions out")]
     Version { field: VersionField, found: String },
@@ -182,7 +206,9 @@ mod tests {
     use super::*;
 
     fn digest(digit: char) -> ImageDigest {
-        format!("sha256:{}", digit.to_string().repeat(64)).parse().unwrap()
+        format!("sha256:{}", digit.to_string().repeat(64))
+            .parse()
+            .unwrap()
     }
 
     fn asked(tag: Option<&str>, digit: Option<char>, runtime: Option<&str>) -> AskedImage {
@@ -219,19 +245,46 @@ mod tests {
         };
         let image = || Some(found('a', Some("3.1-9"), Some("3.1.5")));
         assert_eq!(doubts(asked(Some("1"), None, None), Some('a'), image()), []);
-        assert_eq!(doubts(asked(None, Some('a'), Some("3.1-9")), None, image()), []);
+        assert_eq!(
+            doubts(asked(None, Some('a'), Some("3.1-9")), None, image()),
+            []
+        );
         let variant = asked(None, Some('a'), Some("3.1-9-base"));
         assert_eq!(doubts(variant, None, image()), []);
 
         let told = |asked, tag, image| {
             let doubts = doubts(asked, tag, image);
-            doubts.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+            doubts
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("; ")
         };
         for (asked, tag, image, text) in [
-            (asked(Some("1"), None, None), None, None, "does not have registry.example.com/etl:1"),
-            (asked(Some("1"), Some('a'), None), Some('b'), image(), "tag 1 points to sha256:bbb"),
-            (asked(Some("1"), Some('a'), None), None, image(), "tag 1 does not exist"),
-            (asked(None, Some('a'), Some("3.1-10")), None, image(), "say Runtime 3.1-9"),
+            (
+                asked(Some("1"), None, None),
+                None,
+                None,
+                "does not have registry.example.com/etl:1",
+            ),
+            (
+                asked(Some("1"), Some('a'), None),
+                Some('b'),
+                image(),
+                "tag 1 points to sha256:bbb",
+            ),
+            (
+                asked(Some("1"), Some('a'), None),
+                None,
+                image(),
+                "tag 1 does not exist",
+            ),
+            (
+                asked(None, Some('a'), Some("3.1-10")),
+                None,
+                image(),
+                "say Runtime 3.1-9",
+            ),
         ] {
             let told = told(asked, tag, image);
             assert!(told.contains(text), "{told}");
@@ -248,14 +301,19 @@ mod tests {
     fn what_is_not_given_comes_from_the_registry() {
         let catalog = Catalog::built_in();
         let ship = |asked: AskedImage, found| asked.ship(found, &catalog);
-        let shipped = ship(asked(Some("1"), None, None), Some(found('a', Some("3.1-9"), None)));
+        let shipped = ship(
+            asked(Some("1"), None, None),
+            Some(found('a', Some("3.1-9"), None)),
+        );
         let ShippedImage { image, runs_on } = shipped.unwrap();
         assert_eq!(image.digest, digest('a'));
         assert_eq!(runs_on.airflow().unwrap().as_str(), "3.1.5");
 
         // The catalog does not know this one, and the labels do.
         let new = found('a', Some("9.9-1"), Some("9.9.0"));
-        let runs_on = ship(asked(Some("1"), None, None), Some(new)).unwrap().runs_on;
+        let runs_on = ship(asked(Some("1"), None, None), Some(new))
+            .unwrap()
+            .runs_on;
         assert_eq!(runs_on.airflow().unwrap().as_str(), "9.9.0");
 
         let given = ship(
@@ -267,7 +325,13 @@ mod tests {
         assert_eq!(runs_on.runtime().unwrap().as_str(), "3.1-10");
 
         let without = found('a', None, None);
-        assert_eq!(ship(asked(Some("1"), None, None), Some(without)), Err(Unknown::Versions));
-        assert_eq!(ship(asked(Some("1"), None, Some("3.1-9")), None), Err(Unknown::Digest));
+        assert_eq!(
+            ship(asked(Some("1"), None, None), Some(without)),
+            Err(Unknown::Versions)
+        );
+        assert_eq!(
+            ship(asked(Some("1"), None, Some("3.1-9")), None),
+            Err(Unknown::Digest)
+        );
     }
 }

@@ -60,7 +60,9 @@ impl fmt::Display for Host {
 }
 
 fn is_docker_hub(host: &str) -> bool {
-    DOCKER_HUB.iter().any(|name| host.eq_ignore_ascii_case(name))
+    DOCKER_HUB
+        .iter()
+        .any(|name| host.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]
@@ -73,8 +75,16 @@ mod tests {
             ("airflow", DOCKER_HUB_SERVER, "library/airflow"),
             ("apache/airflow", DOCKER_HUB_SERVER, "apache/airflow"),
             ("docker.io/airflow", DOCKER_HUB_SERVER, "library/airflow"),
-            ("quay.io/astronomer/astro-runtime", "quay.io", "astronomer/astro-runtime"),
-            ("Registry.example.com:5000/etl", "registry.example.com:5000", "etl"),
+            (
+                "quay.io/astronomer/astro-runtime",
+                "quay.io",
+                "astronomer/astro-runtime",
+            ),
+            (
+                "Registry.example.com:5000/etl",
+                "registry.example.com:5000",
+                "etl",
+            ),
             ("localhost/etl", "localhost", "etl"),
         ] {
             let repository = repository.parse().unwrap();

@@ -158,8 +158,16 @@ mod tests {
             ("[1]", None, None),
         ] {
             let found = config(labels);
-            assert_eq!(found.runtime.as_ref().map(|v| v.as_str()), runtime, "{labels}");
-            assert_eq!(found.airflow.as_ref().map(|v| v.as_str()), airflow, "{labels}");
+            assert_eq!(
+                found.runtime.as_ref().map(|v| v.as_str()),
+                runtime,
+                "{labels}"
+            );
+            assert_eq!(
+                found.airflow.as_ref().map(|v| v.as_str()),
+                airflow,
+                "{labels}"
+            );
         }
         assert_eq!(versions(b"not json"), ImageVersions::default());
         assert_eq!(versions(b"{}"), ImageVersions::default());

@@ -58,7 +58,10 @@ pub(crate) enum Error {
     #[error("{host} wants other credentials: give them with --docker-config")]
     Denied { host: String },
     #[error("{host} cannot be reached")]
-    Unreachable { host: String, source: reqwest::Error },
+    Unreachable {
+        host: String,
+        source: reqwest::Error,
+    },
     #[error("{host} does not answer in time")]
     Slow { host: String },
     #[error("{host} answers with status {status}")]
@@ -160,9 +163,7 @@ impl Images {
             };
             let tag_digest = tagged.as_ref().map(|manifest| manifest.digest);
             let manifest = match digest {
-                Some(digest) if Some(digest) != tag_digest => {
-                    session.manifest_of(digest).await?
-                }
+                Some(digest) if Some(digest) != tag_digest => session.manifest_of(digest).await?,
                 Some(_) | None => tagged,
             };
             let image = match manifest {
@@ -224,7 +225,9 @@ impl Images {
             let _room = self.0.room.acquire().await.map_err(|_| slow())?;
             work.await
         };
-        timeout(patience, work).await.unwrap_or_else(|_| Err(slow()))
+        timeout(patience, work)
+            .await
+            .unwrap_or_else(|_| Err(slow()))
     }
 
     fn was_seen(&self, repository: &ImageRepository, digest: ImageDigest) -> bool {

@@ -156,7 +156,10 @@ impl<'a> Session<'a> {
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        request.send().await.map_err(|error| self.unreachable(error))
+        request
+            .send()
+            .await
+            .map_err(|error| self.unreachable(error))
     }
 
     /// What the registry wants to see.
@@ -208,12 +211,9 @@ impl<'a> Session<'a> {
         let mut url = Url::parse(realm).map_err(|_| no_url())?;
         self.check_scheme(&url)?;
         let scope = scope.unwrap_or_else(|| format!("repository:{}:pull", self.path));
-        let mut query = url.query_pairs_mut();
-        query.append_pair("scope", &scope);
-        if let Some(service) = service {
-            query.append_pair("service", &service);
-        }
-        drop(query);
+        url.query_pairs_mut()
+            .append_pair("scope", &scope)
+            .extend_pairs(service.map(|service| ("service", service)));
         let mut request = self.http.get(url);
         if let Some(credentials) = credentials {
             request = request.header(AUTHORIZATION, credentials.header());
@@ -228,7 +228,11 @@ impl<'a> Session<'a> {
             token,
             access_token,
         } = serde_json::from_slice(&body).map_err(|_| no_token("a token is no JSON"))?;
-        let token = if token.is_empty() { access_token } else { token };
+        let token = if token.is_empty() {
+            access_token
+        } else {
+            token
+        };
         let header = HeaderValue::from_str(&format!("Bearer {token}"));
         let mut header = header.map_err(|_| no_token("a token has characters that none has"))?;
         header.set_sensitive(true);

@@ -5,7 +5,8 @@ use uuid::Uuid;
 use super::deployments::number;
 use super::{Error, documents};
 use crate::domain::{
-    Component, Deploy, DeployTrigger, DeployType, PermitId, RevisionDigest, RollbackOrigin,
+    Component, Deploy, DeployTrigger, DeployType, ImageVerification, PermitId, RevisionDigest,
+    RollbackOrigin,
 };
 
 /// A deploy as it is stored, but for its Deployment and its permit.
@@ -17,6 +18,8 @@ pub(super) struct DeployRow {
     description: String,
     pub(super) revision: String,
     revision_digest: String,
+    image_verification: Option<String>,
+    image_verification_reason: Option<String>,
     changed_components: String,
     git: Option<String>,
     pub(super) settings: String,
@@ -41,6 +44,8 @@ impl DeployRow {
             description,
             revision,
             revision_digest,
+            image_verification,
+            image_verification_reason,
             changed_components,
             git,
             settings,
@@ -85,6 +90,12 @@ impl DeployRow {
             revision_digest: RevisionDigest::stored(
                 revision_digest.parse().map_err(Error::corrupt)?,
             ),
+            image_verification: image_verification
+                .map(|text| {
+                    ImageVerification::from_stored(&text, image_verification_reason)
+                        .ok_or_else(|| Error::corrupt(format!("image verification {text:?}")))
+                })
+                .transpose()?,
             changed: components(&changed_components)?,
             git: git.map(|git| documents::read_git(&git)).transpose()?,
             rollback,

@@ -10,8 +10,8 @@ use super::deploy_row::DeployRow;
 use super::deployments::{head, number};
 use super::{Attempt, Error, Listing, Reading, Store, documents, rows};
 use crate::domain::{
-    Deploy, DeployTrigger, DeploymentUid, GitSource, History, Revision, Shipment,
-    changed_components,
+    Deploy, DeployTrigger, DeploymentUid, GitSource, History, ImageVerification, Revision,
+    Shipment, changed_components,
 };
 
 /// A deploy, and where the history stood when it was read.
@@ -26,6 +26,7 @@ pub(crate) struct Entry {
 pub(crate) struct NewDeploy {
     pub(crate) deployment: DeploymentName,
     pub(crate) shipment: Shipment,
+    pub(crate) image_verification: Option<ImageVerification>,
     pub(crate) description: String,
     pub(crate) git: Option<GitSource>,
     /// What the caller believes to be the latest deploy. None is no check.
@@ -56,6 +57,16 @@ impl Store {
         Attempt::settle(transaction!(self.database, |tx| {
             Attempt::end(create(tx, new, request).await?, validate_only)
         }))
+    }
+
+    /// The deploy of a request that was answered before.
+    pub(crate) async fn replayed_deploy(
+        &self,
+        deployment: &DeploymentName,
+        request: &Request,
+    ) -> Result<Option<Entry>, Error> {
+        let mut connection = self.database.read().await?;
+        replay(&mut connection, deployment, Some(request)).await
     }
 
     /// One deploy.
@@ -117,7 +128,7 @@ async fn next_rows(
             "SELECT number, deploy_type, deploy_trigger, description, revision, revision_digest,
                     changed_components, git, settings, state, created_by, create_time,
                     deploy_time, ceased_time, source_number, replaced_number, rollback_scope,
-                    rollback_id, permit_id
+                    rollback_id, permit_id, image_verification, image_verification_reason
              FROM deploys
              WHERE deployment_uid = $1 AND number < $2
              ORDER BY number DESC
@@ -201,6 +212,7 @@ async fn ship(tx: &mut Connection, row: AdvancedRow, new: &NewDeploy) -> Result<
     let NewDeploy {
         deployment,
         shipment,
+        image_verification,
         description,
         git,
         expected_latest: _,
@@ -228,6 +240,7 @@ async fn ship(tx: &mut Connection, row: AdvancedRow, new: &NewDeploy) -> Result<
         trigger: DeployTrigger::Api,
         description: description.clone(),
         revision_digest: revision.digest(),
+        image_verification: image_verification.clone(),
         changed: changed_components(base.as_ref(), &revision),
         revision,
         git: git.clone(),
@@ -303,6 +316,7 @@ pub(super) async fn insert(
         description,
         revision,
         revision_digest,
+        image_verification,
         changed,
         git,
         rollback,
@@ -318,15 +332,19 @@ pub(super) async fn insert(
         .map(|component| component.as_str())
         .collect::<Vec<_>>();
     let rollback = rollback.as_ref();
+    let verification = image_verification.as_ref().map(ImageVerification::stored);
+    let (verification, reason) = verification.unzip();
+    let reason = reason.flatten();
     let inserted = tx
         .execute(
             "INSERT INTO deploys
                  (deployment_uid, number, deploy_type, deploy_trigger, description, revision,
                   revision_digest, changed_components, git, settings, state, created_by,
                   create_time, deploy_time, ceased_time, source_number, replaced_number,
-                  rollback_scope, rollback_id, permit_id, permit)
+                  rollback_scope, rollback_id, permit_id, permit, image_verification,
+                  image_verification_reason)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
-                     $18, $19, $20, $21)
+                     $18, $19, $20, $21, $22, $23)
              ON CONFLICT (permit_id) DO NOTHING",
             args![
                 uid.get(),
@@ -350,6 +368,8 @@ pub(super) async fn insert(
                 rollback.map(|rollback| rollback.rollback.get()),
                 rollback.map(|rollback| rollback.permit.get()),
                 permit,
+                verification,
+                reason.cloned(),
             ],
         )
         .await?;
@@ -400,7 +420,7 @@ pub(super) async fn deploy(
             "SELECT number, deploy_type, deploy_trigger, description, revision, revision_digest,
                     changed_components, git, settings, state, created_by, create_time,
                     deploy_time, ceased_time, source_number, replaced_number, rollback_scope,
-                    rollback_id, permit_id
+                    rollback_id, permit_id, image_verification, image_verification_reason
              FROM deploys
              WHERE deployment_uid = $1 AND number = $2",
             args![uid.get(), name.number().get()],

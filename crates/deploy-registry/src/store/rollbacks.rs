@@ -5,8 +5,8 @@ use chassis::database::Connection;
 use chassis::{args, transaction};
 use chrono::{DateTime, Utc};
 use model::{
-    DeployName, DeployNumber, DeploymentName, PermissionSet, RollbackId, RollbackName, Scope,
-    ScopeBlocker, Sha256Digest, WorkspaceName,
+    DeployName, DeployNumber, DeploymentName, ImageDigest, PermissionSet, RollbackId, RollbackName,
+    Scope, ScopeBlocker, Sha256Digest, WorkspaceName,
 };
 use uuid::Uuid;
 
@@ -82,6 +82,8 @@ pub(crate) struct WriteRollback {
     pub(crate) permit: PermitBounds,
     /// The bundles of the composed revision whose bytes are gone from the bundle store.
     pub(crate) gone: BTreeSet<Sha256Digest>,
+    /// The image of the composed revision, if its registry does not have it.
+    pub(crate) gone_image: Option<ImageDigest>,
     pub(crate) installation_enabled: bool,
     pub(crate) retention: Retention,
     pub(crate) time: DateTime<Utc>,
@@ -335,6 +337,7 @@ async fn judge(
         target,
         composed: composed.as_ref(),
         missing: &gone.into_iter().collect::<Vec<_>>(),
+        missing_image: write.gone_image,
     });
     let composed = match composed {
         Some(Ok(composed)) if blockers.is_empty() => composed,

@@ -357,6 +357,13 @@ pub enum ErrorReason {
     ///    "resource": "…", "managed_by": "platform" } }
     /// ```
     ManagedByAnotherPolicy = 31,
+    /// The image registry does not have the image. Push it, then try again.
+    ///
+    /// ```text
+    /// FAILED_PRECONDITION { "reason": "IMAGE_MISSING", "metadata": {
+    ///    "image": "registry.example.com/data/etl:1.4" } }
+    /// ```
+    ImageMissing = 60,
 }
 impl ErrorReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -399,6 +406,7 @@ impl ErrorReason {
             Self::RoleBuiltIn => "ERROR_REASON_ROLE_BUILT_IN",
             Self::RoleTooWide => "ERROR_REASON_ROLE_TOO_WIDE",
             Self::ManagedByAnotherPolicy => "ERROR_REASON_MANAGED_BY_ANOTHER_POLICY",
+            Self::ImageMissing => "ERROR_REASON_IMAGE_MISSING",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -444,6 +452,7 @@ impl ErrorReason {
             "ERROR_REASON_MANAGED_BY_ANOTHER_POLICY" => {
                 Some(Self::ManagedByAnotherPolicy)
             }
+            "ERROR_REASON_IMAGE_MISSING" => Some(Self::ImageMissing),
             _ => None,
         }
     }

@@ -28,7 +28,8 @@ pub struct Revision {
     #[prost(message, optional, tag = "1")]
     pub image: ::core::option::Option<Image>,
     /// runtime_version is the Astro Runtime version of the image, such as `3.1-9` or `12.0.0`; at most
-    /// 64 characters.
+    /// 64 characters. Where the installation asks image registries and neither version is given, both
+    /// are taken from the labels of the image; elsewhere an image needs one of them.
     #[prost(string, tag = "2")]
     pub runtime_version: ::prost::alloc::string::String,
     /// airflow_version is the Apache Airflow version of the image, such as `3.1.5`; at most 64
@@ -56,7 +57,9 @@ pub struct Image {
     /// tag is the tag that the image was pushed under, for people; at most 128 characters.
     #[prost(string, tag = "2")]
     pub tag: ::prost::alloc::string::String,
-    /// digest is `sha256:` and 64 lowercase hexadecimal digits.
+    /// digest is `sha256:` and 64 lowercase hexadecimal digits. Where the installation asks image
+    /// registries, the tag alone is enough, and is resolved to its digest when the deploy is recorded;
+    /// elsewhere the digest is required.
     #[prost(string, tag = "3")]
     pub digest: ::prost::alloc::string::String,
 }
@@ -233,6 +236,13 @@ pub struct Deploy {
     /// etag changes whenever the deploy changes.
     #[prost(string, tag = "16")]
     pub etag: ::prost::alloc::string::String,
+    /// image_verification says whether the image registry confirmed the image when the deploy was
+    /// written.
+    #[prost(enumeration = "ImageVerification", tag = "40")]
+    pub image_verification: i32,
+    /// image_verification_reason is set with UNVERIFIED: what the registry did not confirm.
+    #[prost(string, tag = "41")]
+    pub image_verification_reason: ::prost::alloc::string::String,
 }
 /// GitSource is the git commit that a deploy was built from.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -393,6 +403,39 @@ impl DeployState {
             "DEPLOY_STATE_DEPLOYED" => Some(Self::Deployed),
             "DEPLOY_STATE_FAILED" => Some(Self::Failed),
             "DEPLOY_STATE_SUPERSEDED" => Some(Self::Superseded),
+            _ => None,
+        }
+    }
+}
+/// ImageVerification says whether the image registry confirmed the image that a deploy shipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ImageVerification {
+    /// The registry was not asked: the deploy shipped no image, or the installation asks none.
+    Unspecified = 0,
+    /// The registry had the image, and nothing that was said of it was wrong.
+    Verified = 1,
+    /// It did not confirm the image; `image_verification_reason` says why.
+    Unverified = 2,
+}
+impl ImageVerification {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "IMAGE_VERIFICATION_UNSPECIFIED",
+            Self::Verified => "IMAGE_VERIFICATION_VERIFIED",
+            Self::Unverified => "IMAGE_VERIFICATION_UNVERIFIED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "IMAGE_VERIFICATION_UNSPECIFIED" => Some(Self::Unspecified),
+            "IMAGE_VERIFICATION_VERIFIED" => Some(Self::Verified),
+            "IMAGE_VERIFICATION_UNVERIFIED" => Some(Self::Unverified),
             _ => None,
         }
     }
@@ -925,12 +968,14 @@ pub mod deploy_registry_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// CreateDeploy records a deploy. The first deploy of a Deployment ships an image. DAG bundles are
-        /// shipped in the mode DAG_ONLY only, after they were uploaded with UploadDagBundle.
+        /// shipped in the mode DAG_ONLY only, after they were uploaded with UploadDagBundle. Where the
+        /// installation asks image registries, it waits for them: at most 10 seconds. An image that its
+        /// registry does not confirm is refused or recorded as UNVERIFIED, as the installation says.
         ///
         /// Needs `deployment.images.push` if the deploy ships an image, `deployment.dags.push` if it ships
         /// DAG or dbt bundles, both if both. Safe to retry with a `request_id`. Errors: INVALID_FIELDS,
         /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, LATEST_DEPLOY_CHANGED,
-        /// DEPLOY_NOT_ALLOWED, DAG_BUNDLE_MISSING.
+        /// DEPLOY_NOT_ALLOWED, DAG_BUNDLE_MISSING, IMAGE_MISSING.
         pub async fn create_deploy(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateDeployRequest>,
@@ -1259,12 +1304,14 @@ pub mod deploy_registry_service_server {
             Err(tonic::Status::unimplemented("Not yet implemented"))
         }
         /// CreateDeploy records a deploy. The first deploy of a Deployment ships an image. DAG bundles are
-        /// shipped in the mode DAG_ONLY only, after they were uploaded with UploadDagBundle.
+        /// shipped in the mode DAG_ONLY only, after they were uploaded with UploadDagBundle. Where the
+        /// installation asks image registries, it waits for them: at most 10 seconds. An image that its
+        /// registry does not confirm is refused or recorded as UNVERIFIED, as the installation says.
         ///
         /// Needs `deployment.images.push` if the deploy ships an image, `deployment.dags.push` if it ships
         /// DAG or dbt bundles, both if both. Safe to retry with a `request_id`. Errors: INVALID_FIELDS,
         /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, LATEST_DEPLOY_CHANGED,
-        /// DEPLOY_NOT_ALLOWED, DAG_BUNDLE_MISSING.
+        /// DEPLOY_NOT_ALLOWED, DAG_BUNDLE_MISSING, IMAGE_MISSING.
         async fn create_deploy(
             &self,
             request: tonic::Request<super::CreateDeployRequest>,

@@ -29,7 +29,7 @@ use tempfile::TempDir;
 use tonic::{Code, Request, Status};
 
 use self::authorization::Authorization;
-use super::{Registry, upload_dag_bundle};
+use super::{ImageVerifier, Registry, upload_dag_bundle};
 use crate::bundle_store::{BundleStore, BundleStoreUrl};
 use crate::domain::Retention;
 use crate::store::{MIGRATIONS, Store};
@@ -81,6 +81,7 @@ impl Harness {
             catalog: Arc::new(Catalog::built_in()),
             environment: environment.clone(),
             retention: Retention::days(90),
+            images: ImageVerifier::Off,
             rollbacks_enabled: true,
             max_bundle_bytes: 4 * 1024 * 1024,
             upload_stall: Duration::from_secs(30),

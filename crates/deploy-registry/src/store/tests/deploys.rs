@@ -66,6 +66,7 @@ async fn every_field_of_a_deploy_comes_back(database: TestDatabase) {
         trigger: DeployTrigger::Api,
         description: new.description,
         revision_digest: revision.digest(),
+        image_verification: None,
         revision,
         changed: vec![
             Component::Image,

@@ -145,6 +145,7 @@ fn new_deploy(shipment: Shipment) -> NewDeploy {
     NewDeploy {
         deployment: name("etl"),
         shipment,
+        image_verification: None,
         description: String::new(),
         git: None,
         expected_latest: None,
