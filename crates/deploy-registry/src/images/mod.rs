@@ -21,7 +21,7 @@ mod host;
 mod manifest;
 mod session;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;

@@ -5,6 +5,8 @@ mod authorization;
 mod bundles;
 mod deployments;
 mod deploys;
+#[cfg(feature = "test-servers")]
+mod images;
 mod rollbacks;
 
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::*;
 
-const ORCHESTRATOR: &str = "rollback-orchestrator";
+pub(super) const ORCHESTRATOR: &str = "rollback-orchestrator";
 
 impl Harness {
     /// Deploy 1 is image `a`, 2 adds DAGs, 3 is image `b`, 4 is other DAGs.
@@ -22,7 +22,7 @@ impl Harness {
         harness
     }
 
-    async fn rollback(
+    pub(super) async fn rollback(
         &self,
         who: &str,
         request: pb::CreateRollbackDeployRequest,
@@ -34,7 +34,11 @@ impl Harness {
         Ok(response.into_inner())
     }
 
-    async fn preview(&self, target: i64, scope: RollbackScope) -> pb::CreateRollbackDeployResponse {
+    pub(super) async fn preview(
+        &self,
+        target: i64,
+        scope: RollbackScope,
+    ) -> pb::CreateRollbackDeployResponse {
         let request = pb::CreateRollbackDeployRequest {
             parent: ETL.to_owned(),
             target_deploy: format!("{ETL}/deploys/{target}"),
@@ -46,7 +50,7 @@ impl Harness {
     }
 
     /// What a permit for a rollback to deploy 2 with the scope ALL says.
-    async fn claims(&self, rollback: u128) -> PermitClaims {
+    pub(super) async fn claims(&self, rollback: u128) -> PermitClaims {
         let deployment = self.get_deployment("alice", ETL).await.unwrap();
         let preview = self.preview(2, RollbackScope::All).await;
         PermitClaims {
@@ -89,7 +93,7 @@ impl Harness {
     }
 
     /// The request that fits the claims.
-    fn request(&self, claims: &PermitClaims) -> pb::CreateRollbackDeployRequest {
+    pub(super) fn request(&self, claims: &PermitClaims) -> pb::CreateRollbackDeployRequest {
         pb::CreateRollbackDeployRequest {
             parent: ETL.to_owned(),
             target_deploy: format!("{ETL}/deploys/{}", claims.target_deploy),
@@ -102,7 +106,7 @@ impl Harness {
         }
     }
 
-    async fn latest(&self) -> String {
+    pub(super) async fn latest(&self) -> String {
         self.get_deployment("alice", ETL)
             .await
             .unwrap()

@@ -6,7 +6,8 @@ use model::{DagDeployMode, DeployName, DeployState};
 
 use super::{Fixture, dags, image, name, new_deploy, new_deployment, number, number_of, time};
 use crate::domain::{
-    Component, Deploy, DeployTrigger, DeployType, GitSource, NewDeployment, Refusal, Shipment,
+    Component, Deploy, DeployTrigger, DeployType, GitSource, ImageVerification, NewDeployment,
+    Refusal, Shipment,
 };
 use crate::store::{Error, Listing, NewDeploy};
 
@@ -36,6 +37,7 @@ async fn every_field_of_a_deploy_comes_back(database: TestDatabase) {
         ..image('a')
     };
     let new = NewDeploy {
+        image_verification: Some(ImageVerification::Unverified("tag 1 moved".to_owned())),
         description: "Ünïcode — \u{1F680}\n'quoted'".to_owned(),
         git: Some(GitSource {
             provider: "github".to_owned(),
@@ -66,7 +68,7 @@ async fn every_field_of_a_deploy_comes_back(database: TestDatabase) {
         trigger: DeployTrigger::Api,
         description: new.description,
         revision_digest: revision.digest(),
-        image_verification: None,
+        image_verification: new.image_verification,
         revision,
         changed: vec![
             Component::Image,
