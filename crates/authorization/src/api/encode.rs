@@ -6,7 +6,7 @@ use model::permissions::PermissionSet;
 use proto::authorization::v1 as pb;
 use sha2::{Digest, Sha256};
 
-use crate::domain::decision::{Decision, Granted};
+use crate::domain::decision::{Decision, Denied, Granted};
 use crate::domain::policy::{Role, RoleBinding};
 use crate::domain::tokens::ServiceAccountToken;
 
@@ -22,8 +22,24 @@ pub(super) fn decision(decision: &Decision) -> pb::Decision {
             allowed: false,
             granted_by: None,
             explanation: denied.to_string(),
-            missing: None,
+            missing: Some(missing(denied)),
         },
+    }
+}
+
+fn missing(denied: &Denied) -> pb::MissingPermission {
+    let Denied {
+        principal: _,
+        groups: _,
+        permission,
+        resource,
+        expired: _,
+        roles,
+    } = denied;
+    pb::MissingPermission {
+        permission: permission.to_string(),
+        resource: resource.to_string(),
+        roles: roles.iter().map(ToString::to_string).collect(),
     }
 }
 

@@ -117,6 +117,8 @@ impl Running {
             groups: 0,
             permission,
             resource: "workspaces/w".parse().unwrap(),
+            expired: None,
+            roles: Vec::new(),
         };
         let question = Question {
             caller: &Principal::Service(model::names::ServiceName::DeployRegistry),

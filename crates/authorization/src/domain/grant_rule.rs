@@ -111,6 +111,7 @@ mod tests {
             });
         Index::build(PolicyRows {
             revision: PolicyRevision(1),
+            built_in_role_changes: Vec::new(),
             roles: roles.collect(),
             bindings: bindings.collect(),
             revoked: Vec::new(),

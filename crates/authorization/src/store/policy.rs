@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::error::corrupt;
 use super::roles::stored_permissions;
 use super::{Error, Store, policy_changes, role_bindings};
-use crate::domain::index::{BindingRow, PolicyRows, RoleRow};
+use crate::domain::index::{BindingRow, BuiltInRoleChangeRow, PolicyRows, RoleRow};
 use crate::domain::policy::{PolicyRevision, RoleBinding};
 use crate::domain::policy_change::{Author, Change};
 use crate::domain::tokens::{TokenId, TokenRecord};
@@ -35,18 +35,6 @@ struct FreshnessRow {
     account: Option<String>,
     expire_time: Option<i64>,
     revoke_time: Option<i64>,
-}
-
-/// A row of the whole policy: the revision, a role, a binding or a revoked token.
-#[derive(sqlx::FromRow)]
-struct PolicyRow {
-    revision: Option<i64>,
-    id: Option<Uuid>,
-    role: Option<String>,
-    permissions: Option<String>,
-    resource: Option<String>,
-    principal: Option<String>,
-    expire_time: Option<i64>,
 }
 
 impl Store {
@@ -126,69 +114,61 @@ impl Store {
     }
 
     /// All roles and bindings, and the tokens that were revoked and have not expired at the time
-    /// `now`. It is one statement, so that all of it is of one revision; its rows are not bounded,
-    /// since the index has all of them.
+    /// `now`. Its statements see one snapshot, so that all of it is of one revision; its rows are not
+    /// bounded, since the index has all of them.
     pub(crate) async fn policy(&self, now: DateTime<Utc>) -> Result<PolicyRows, Error> {
-        let rows = self
-            .database
-            .read()
-            .await?
-            .fetch_all::<PolicyRow>(
-                "SELECT revision, NULL AS id, NULL AS role, NULL AS permissions,
-                        NULL AS resource, NULL AS principal, NULL AS expire_time
-                 FROM policy
-                 UNION ALL
-                 SELECT NULL, id, role, NULL, resource, principal, expire_time FROM role_bindings
-                 UNION ALL
-                 SELECT NULL, NULL, name, permissions, NULL, NULL, NULL FROM roles
-                 UNION ALL
-                 SELECT NULL, id, NULL, NULL, NULL, NULL, NULL FROM service_account_tokens
+        let mut snapshot = self.database.snapshot().await?;
+        let revision = current(&mut snapshot).await?;
+        let bindings = snapshot
+            .fetch_all::<(Uuid, String, String, String, Option<i64>)>(
+                "SELECT id, resource, principal, role, expire_time FROM role_bindings",
+                args![],
+            )
+            .await?;
+        let roles = snapshot
+            .fetch_all::<(String, String)>("SELECT name, permissions FROM roles", args![])
+            .await?;
+        let changes = snapshot
+            .fetch_all::<(String, String, bool)>(
+                "SELECT role, permission, held FROM built_in_role_changes",
+                args![],
+            )
+            .await?;
+        let revoked = snapshot
+            .fetch_all::<(Uuid,)>(
+                "SELECT id FROM service_account_tokens
                  WHERE revoke_time IS NOT NULL AND expire_time > $1",
                 args![now],
             )
             .await?;
-        let mut revision = None;
-        let mut roles = Vec::new();
-        let mut bindings = Vec::with_capacity(rows.len());
-        let mut revoked = Vec::new();
-        for row in rows {
-            let PolicyRow {
-                revision: number,
-                id,
-                role,
-                permissions,
-                resource,
-                principal,
-                expire_time,
-            } = row;
-            match (number, id, role, permissions, resource, principal) {
-                (Some(number), None, None, None, None, None) => {
-                    revision = Some(PolicyRevision(number));
-                }
-                (None, Some(id), Some(role), None, Some(resource), Some(principal)) => {
-                    let id = RoleBindingId::new(id);
-                    bindings.push(BindingRow {
-                        id,
-                        resource,
-                        principal,
-                        role,
-                        expire_time,
-                    });
-                }
-                (None, Some(id), None, None, None, None) => revoked.push(TokenId(id)),
-                (None, None, Some(name), Some(permissions), None, None) => {
-                    let permissions = stored_permissions(&permissions).ok();
-                    roles.push(RoleRow { name, permissions });
-                }
-                _ => return Err(corrupt("a row of the policy is none of its parts")),
-            }
-        }
-        let revision = revision.ok_or_else(|| corrupt("there is no policy"))?;
         Ok(PolicyRows {
             revision,
-            roles,
-            bindings,
-            revoked,
+            built_in_role_changes: changes
+                .into_iter()
+                .map(|(role, permission, held)| BuiltInRoleChangeRow {
+                    role,
+                    permission,
+                    held,
+                })
+                .collect(),
+            roles: roles
+                .into_iter()
+                .map(|(name, permissions)| RoleRow {
+                    name,
+                    permissions: stored_permissions(&permissions).ok(),
+                })
+                .collect(),
+            bindings: bindings
+                .into_iter()
+                .map(|(id, resource, principal, role, expire_time)| BindingRow {
+                    id: RoleBindingId::new(id),
+                    resource,
+                    principal,
+                    role,
+                    expire_time,
+                })
+                .collect(),
+            revoked: revoked.into_iter().map(|(id,)| TokenId(id)).collect(),
         })
     }
 }

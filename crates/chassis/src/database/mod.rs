@@ -192,7 +192,7 @@ impl Database {
     }
 
     /// Lends a connection for reading. Every statement sees its own snapshot: what must be
-    /// consistent is read in one statement.
+    /// consistent is read in one statement, or from a [`snapshot`](Self::snapshot).
     pub async fn read(&self) -> Result<Connection, Error> {
         Ok(match &self.0 {
             Pools::Sqlite {
@@ -201,6 +201,24 @@ impl Database {
                 _lock,
             } => Connection::sqlite(readers.acquire().await?),
             Pools::Postgres(pool) => Connection::postgres(pool.acquire().await?),
+        })
+    }
+
+    /// Lends a connection for reading on which all statements see the same: what was committed when
+    /// the first one ran.
+    pub async fn snapshot(&self) -> Result<Connection, Error> {
+        Ok(match &self.0 {
+            Pools::Sqlite {
+                writer: _,
+                readers,
+                _lock,
+            } => {
+                Connection::sqlite_transaction(in_time(readers.begin_with("BEGIN DEFERRED")).await?)
+            }
+            Pools::Postgres(pool) => {
+                let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+                Connection::postgres_transaction(in_time(pool.begin_with(begin)).await?)
+            }
         })
     }
 

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
+use crate::domain::decision::{Denied, Expired, Granted};
 
 const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
@@ -26,13 +27,13 @@ fn role(name: &str, permissions: &[&str]) -> RoleRow {
 }
 
 fn build(roles: Vec<RoleRow>, bindings: Vec<BindingRow>) -> (Index, Vec<String>) {
-    let (index, flaws) = Index::build(PolicyRows {
+    world(PolicyRows {
         revision: PolicyRevision(3),
+        built_in_role_changes: Vec::new(),
         roles,
         bindings,
         revoked: Vec::new(),
-    });
-    (index, flaws.iter().map(ToString::to_string).collect())
+    })
 }
 
 fn subject(principal: &str, groups: &[&str]) -> Subject {
@@ -286,6 +287,301 @@ fn a_role_that_can_be_read_in_part_grants_that_part() {
     assert!(!index.role(&"roles/r".parse().unwrap()).unwrap().complete);
 }
 
+fn world(rows: PolicyRows) -> (Index, Vec<String>) {
+    let (index, flaws) = Index::build(rows);
+    (index, flaws.iter().map(ToString::to_string).collect())
+}
+
+fn change(role: &str, permission: &str, held: bool) -> BuiltInRoleChangeRow {
+    BuiltInRoleChangeRow {
+        role: role.to_owned(),
+        permission: permission.to_owned(),
+        held,
+    }
+}
+
+fn changed(changes: Vec<BuiltInRoleChangeRow>) -> (Index, Vec<String>) {
+    world(PolicyRows {
+        revision: PolicyRevision(3),
+        built_in_role_changes: changes,
+        roles: Vec::new(),
+        bindings: vec![binding(
+            1,
+            "user:bob",
+            "roles/DEPLOYMENT_ADMIN",
+            "workspaces/w",
+        )],
+        revoked: Vec::new(),
+    })
+}
+
+#[test]
+fn a_changed_built_in_role_gives_what_it_holds_here() {
+    let bob = subject("user:bob", &[]);
+    let (index, flaws) = changed(vec![
+        change("DEPLOYMENT_EDITOR", "deployment.images.push", false),
+        change("WORKSPACE_VIEWER", "deployment.dags.push", true),
+    ]);
+    assert_eq!(flaws, [""; 0]);
+    let workspace = "workspaces/w";
+    assert!(!is_allowed(&ask(
+        &index,
+        &bob,
+        "deployment.images.push",
+        workspace
+    )));
+    assert!(is_allowed(&ask(
+        &index,
+        &bob,
+        "deployment.dags.push",
+        workspace
+    )));
+    let images = PermissionSet::of(&[Permission::DeploymentImagesPush]);
+    let dags = PermissionSet::of(&[Permission::DeploymentDagsPush]);
+    for (role, added, removed) in [
+        (
+            "DEPLOYMENT_VIEWER",
+            PermissionSet::EMPTY,
+            PermissionSet::EMPTY,
+        ),
+        ("DEPLOYMENT_EDITOR", PermissionSet::EMPTY, images),
+        ("WORKSPACE_ADMIN", PermissionSet::EMPTY, images),
+        ("WORKSPACE_EDITOR", dags, PermissionSet::EMPTY),
+        ("SYSTEM_VIEWER", dags, PermissionSet::EMPTY),
+    ] {
+        let name = format!("roles/{role}").parse().unwrap();
+        let found = index.role(&name).unwrap();
+        assert_eq!((found.added(), found.removed()), (added, removed), "{role}");
+        assert!(found.complete);
+    }
+}
+
+#[test]
+fn a_change_of_a_built_in_role_that_cannot_be_read_gives_and_takes_nothing() {
+    let defaults = |index: &Index| {
+        SystemRole::ALL.iter().all(|role| {
+            let found = index.role(&RoleName::built_in(*role)).unwrap();
+            found.permissions == role.permissions()
+        })
+    };
+    let complete =
+        |index: &Index, role: SystemRole| index.role(&RoleName::built_in(role)).unwrap().complete;
+    for (row, admin_complete) in [
+        // Whom it is for is not known.
+        (change("DEPLOYMENT_GOD", "deployment.dags.push", true), true),
+        // Something that a later release knows may be held, by whoever includes the role too.
+        (
+            change("DEPLOYMENT_EDITOR", "deployment.future.do", true),
+            false,
+        ),
+        (
+            change("DEPLOYMENT_EDITOR", "deployment.future.do", false),
+            true,
+        ),
+        // What no such role holds, whatever is stored.
+        (
+            change("DEPLOYMENT_EDITOR", "system.permits.issue", true),
+            false,
+        ),
+        (
+            change("DEPLOYMENT_EDITOR", "workspace.iam.update", true),
+            false,
+        ),
+        (change("SYSTEM_ADMIN", "system.iam.update", false), true),
+    ] {
+        let text = format!("{row:?}");
+        let (index, flaws) = changed(vec![row]);
+        assert_eq!(flaws.len(), 1, "{text}: {flaws:?}");
+        assert!(defaults(&index), "{text}");
+        assert_eq!(
+            complete(&index, SystemRole::DeploymentAdmin),
+            admin_complete,
+            "{text}"
+        );
+        assert!(complete(&index, SystemRole::DeploymentViewer), "{text}");
+    }
+}
+
+fn denied(index: &Index, subject: &Subject, permission: &str, resource: &str) -> Denied {
+    match ask(index, subject, permission, resource) {
+        Decision::Denied(denied) => denied,
+        Decision::Allowed(granted) => panic!("{granted}"),
+    }
+}
+
+#[test]
+fn a_denial_names_roles_that_would_bring_the_permission_there() {
+    let push = "deployment.dags.push";
+    let later = &[push, "deployment.future.do"];
+    let (index, _) = build(
+        vec![
+            role("roles/shipper", &[push]),
+            role("roles/wide", &[push, "workspace.config.get"]),
+            role("workspaces/w/roles/pusher", &[push, "deployment.logs.get"]),
+            role("workspaces/w/roles/reader", &["deployment.logs.get"]),
+            role("workspaces/w/roles/later", later),
+            role("workspaces/w/deployments/d/roles/own", &[push]),
+            role("workspaces/v/roles/elsewhere", &[push]),
+        ],
+        vec![
+            binding(1, "user:ann", "roles/DEPLOYMENT_VIEWER", "system"),
+            binding(2, "group:w", "roles/WORKSPACE_VIEWER", "workspaces/w"),
+            binding(
+                3,
+                "user:cat",
+                "roles/DEPLOYMENT_AGENT",
+                "workspaces/w/deployments/d",
+            ),
+            BindingRow {
+                expire_time: Some(0),
+                ..binding(4, "user:dan", "roles/DEPLOYMENT_VIEWER", "system")
+            },
+        ],
+    );
+    let built_in = ["roles/DEPLOYMENT_EDITOR", "roles/DEPLOYMENT_ADMIN"];
+    let deployment = "workspaces/w/deployments/d";
+    let own = "workspaces/w/deployments/d/roles/own";
+    let pusher = "workspaces/w/roles/pusher";
+    let cases: [(&str, &[&str], &str, &[&str]); 8] = [
+        // Nobody whom the policy knows: nothing custom is told.
+        ("user:bob", &[], deployment, &built_in),
+        ("user:dan", &[], deployment, &built_in),
+        (
+            "user:ann",
+            &[],
+            deployment,
+            &["roles/shipper", own, pusher, built_in[0], built_in[1]],
+        ),
+        (
+            "user:bob",
+            &["group:w"],
+            deployment,
+            &[own, pusher, built_in[0], built_in[1]],
+        ),
+        (
+            "user:cat",
+            &[],
+            deployment,
+            &[own, built_in[0], built_in[1]],
+        ),
+        // Wider roles have a meaning on wider resources.
+        (
+            "user:ann",
+            &[],
+            "workspaces/w",
+            &[
+                "roles/shipper",
+                "roles/wide",
+                pusher,
+                built_in[0],
+                built_in[1],
+                "roles/WORKSPACE_ADMIN",
+            ],
+        ),
+        (
+            "user:bob",
+            &[],
+            "system",
+            &[
+                built_in[0],
+                built_in[1],
+                "roles/SYSTEM_EDITOR",
+                "roles/WORKSPACE_ADMIN",
+                "roles/SYSTEM_ADMIN",
+            ],
+        ),
+        // A service gets nothing by roles.
+        ("service:deploy-registry", &[], deployment, &[]),
+    ];
+    for (principal, groups, resource, expected) in cases {
+        let subject = subject(principal, groups);
+        let roles = denied(&index, &subject, push, resource).roles;
+        let names: Vec<_> = roles.iter().map(ToString::to_string).collect();
+        assert_eq!(names, expected, "{principal} on {resource}");
+    }
+    let bob = subject("user:bob", &[]);
+    let none = denied(&index, &bob, "system.permits.issue", "system").roles;
+    assert_eq!(none, []);
+    // It has a meaning on the system only.
+    let none = denied(&index, &bob, "system.iam.update", "workspaces/w").roles;
+    assert_eq!(none, []);
+}
+
+#[test]
+fn a_denial_names_ten_roles_at_most_those_that_hold_the_least() {
+    let names = (0..30).map(|number| format!("roles/r{number:02}"));
+    let permissions = |name: &str| {
+        if name.ends_with('0') {
+            vec!["deployment.dags.push"]
+        } else {
+            vec!["deployment.dags.push", "deployment.logs.get"]
+        }
+    };
+    let roles = names.map(|name| role(&name, &permissions(&name))).collect();
+    let ann = vec![binding(1, "user:ann", "roles/DEPLOYMENT_VIEWER", "system")];
+    let (index, _) = build(roles, ann);
+    let ann = subject("user:ann", &[]);
+    let roles = denied(&index, &ann, "deployment.dags.push", "workspaces/w").roles;
+    let names: Vec<_> = roles.iter().map(|role| role.id().to_owned()).collect();
+    assert_eq!(
+        names,
+        [
+            "r00", "r10", "r20", "r01", "r02", "r03", "r04", "r05", "r06", "r07"
+        ]
+    );
+}
+
+#[test]
+fn a_denial_tells_of_the_binding_that_expired_last() {
+    let expiring = |id, principal, resource, expire_time| BindingRow {
+        expire_time: Some(expire_time),
+        ..binding(id, principal, "roles/DEPLOYMENT_EDITOR", resource)
+    };
+    let second = 1_000_000;
+    let (index, _) = build(
+        vec![],
+        vec![
+            expiring(1, "user:bob", "workspaces/w/deployments/d", second),
+            expiring(2, "group:data", "workspaces/w", 3 * second),
+            expiring(3, "user:bob", "system", 2 * second),
+        ],
+    );
+    let bob = subject("user:bob", &["group:data"]);
+    let ask = |permission: &str, seconds| {
+        let now = DateTime::from_timestamp(seconds, 0).unwrap();
+        let deployment = "workspaces/w/deployments/d".parse().unwrap();
+        match index.decide(&bob, permission.parse().unwrap(), &deployment, now) {
+            Decision::Denied(denied) => (denied.expired.clone(), denied.to_string()),
+            Decision::Allowed(granted) => (None, granted.to_string()),
+        }
+    };
+    let (expired, text) = ask("deployment.dags.push", 3);
+    assert_eq!(
+        expired,
+        Some(Expired {
+            principal: "group:data".parse().unwrap(),
+            role: "roles/DEPLOYMENT_EDITOR".parse().unwrap(),
+            binding: model::names::RoleBindingName::new(
+                "workspaces/w".parse().unwrap(),
+                RoleBindingId::new(Uuid::from_u128(2))
+            ),
+            expire_time: DateTime::from_timestamp(3, 0).unwrap(),
+        })
+    );
+    assert_eq!(
+        text,
+        "no role with deployment.dags.push is bound to user:bob or to a group of theirs on \
+         workspaces/w/deployments/d or above it; roles/DEPLOYMENT_EDITOR was bound to group:data on \
+         workspaces/w until 1970-01-01T00:00:03Z"
+    );
+    assert_eq!(
+        ask("deployment.dags.push", 2).1,
+        "roles/DEPLOYMENT_EDITOR is bound to group:data on workspaces/w"
+    );
+    // Something that none of them gave.
+    assert_eq!(ask("deployment.airflow.admin", 3).0, None);
+}
+
 #[test]
 fn a_binding_gives_nothing_from_its_expire_time_on() {
     let expiring = BindingRow {
@@ -334,8 +630,9 @@ fn a_binding_that_expires_at_no_time_that_there_is_gives_nothing() {
 #[test]
 fn a_revoked_token_is_known() {
     let token = |id| TokenId(Uuid::from_u128(id));
-    let (index, _) = Index::build(PolicyRows {
+    let (index, _) = world(PolicyRows {
         revision: PolicyRevision(3),
+        built_in_role_changes: Vec::new(),
         roles: Vec::new(),
         bindings: Vec::new(),
         revoked: vec![token(7)],

@@ -1,6 +1,7 @@
 use chassis::testing::TestDatabase;
 use chassis::{args, transaction};
 use model::names::{ResourceName, RoleBindingId};
+use model::permissions::PermissionSet;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -187,6 +188,7 @@ async fn what_was_decided_at_an_older_policy_is_not_written(db: TestDatabase) {
 
     let PolicyRows {
         revision,
+        built_in_role_changes: _,
         roles,
         bindings,
         revoked,
@@ -212,11 +214,29 @@ async fn rows_that_cannot_be_read_do_not_hide_the_others(db: TestDatabase) {
             args![Uuid::from_u128(5)],
         )
         .await?;
+        for (role, permission, held) in [
+            ("DEPLOYMENT_VIEWER", "deployment.dags.push", true),
+            ("DEPLOYMENT_EDITOR", "deployment.images.push", false),
+            ("DEPLOYMENT_EDITOR", "deployment.future.do", false),
+        ] {
+            tx.execute(
+                "INSERT INTO built_in_role_changes (role, permission, held, managed_by)
+                 VALUES ($1, $2, $3, 'file')",
+                args![role, permission, held],
+            )
+            .await?;
+        }
         Ok(())
     });
     written.unwrap();
     let (index, flaws) = Index::build(store.policy(now()).await.unwrap());
-    assert_eq!(flaws.len(), 2, "{flaws:?}");
+    assert_eq!(flaws.len(), 3, "{flaws:?}");
+    let editor = index.role(&"roles/DEPLOYMENT_EDITOR".parse().unwrap());
+    let (added, removed) = (editor.unwrap().added(), editor.unwrap().removed());
+    assert_eq!(added, PermissionSet::EMPTY);
+    assert_eq!(removed.to_string(), "deployment.images.push");
+    let viewer = index.role(&"roles/DEPLOYMENT_VIEWER".parse().unwrap());
+    assert_eq!(viewer.unwrap().added().to_string(), "deployment.dags.push");
     assert_eq!(
         index
             .holdings(&"user:admin".parse().unwrap(), now())

@@ -193,6 +193,7 @@ async fn a_binding_and_a_role_come_back_as_they_were(db: TestDatabase) {
 
     let PolicyRows {
         revision,
+        built_in_role_changes: _,
         roles,
         bindings,
         revoked: _,
