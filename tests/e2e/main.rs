@@ -17,6 +17,7 @@
 //! | [`versions`] | which version may be rolled back to which |
 //! | [`traces`] | one trace id through all three services |
 //! | [`replicas`] | two of a service over one PostgreSQL database |
+//! | [`freshness`] | no answer by an older policy than was promised, whatever happens to a replica |
 //! | [`up`] | the services in one process, as `reprise up` runs them |
 //! | [`operator`] | `buf curl` and reflection, as an operator works |
 //!
@@ -38,6 +39,8 @@ mod proxy;
 mod bad_input;
 mod crashes;
 mod demo_path;
+#[cfg(feature = "test-postgres")]
+mod freshness;
 mod modes;
 #[cfg(feature = "test-postgres")]
 mod operator;

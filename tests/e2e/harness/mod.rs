@@ -5,6 +5,7 @@
 //! | [`setup`] | on which database, with which flags |
 //! | [`stack`] | the three services of a case |
 //! | [`process`] | one `reprise` process: start, log, signals |
+//! | [`cable`] | what can be cut between a service and its database |
 //! | [`person`] | somebody who calls the services with a token |
 //! | [`orders`] | the Deployment of most cases, its people and its history |
 //! | [`rolling_back`] | a rollback that is under way while the case goes on |
@@ -15,6 +16,8 @@
 #[macro_use]
 pub(crate) mod setup;
 
+#[cfg(feature = "test-postgres")]
+pub(crate) mod cable;
 pub(crate) mod orders;
 pub(crate) mod permit;
 pub(crate) mod person;

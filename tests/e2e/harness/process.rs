@@ -63,6 +63,26 @@ impl Process {
         Self::start(self.service, self.arguments.clone()).await
     }
 
+    /// A replica that reaches the database elsewhere.
+    #[cfg(feature = "test-postgres")]
+    pub(crate) async fn replica_over(&self, database_url: &str) -> Self {
+        let mut arguments = self.arguments.clone();
+        arguments[self.database_url_at()] = database_url.into();
+        Self::start(self.service, arguments).await
+    }
+
+    /// Where it keeps its records.
+    #[cfg(feature = "test-postgres")]
+    pub(crate) fn database_url(&self) -> &str {
+        self.arguments[self.database_url_at()].to_str().unwrap()
+    }
+
+    #[cfg(feature = "test-postgres")]
+    fn database_url_at(&self) -> usize {
+        let flag = |argument| argument == "--database-url";
+        self.arguments.iter().position(flag).unwrap() + 1
+    }
+
     /// Starts it again, on the port that it had, and waits until it serves.
     pub(crate) async fn restart(&mut self) {
         assert!(self.running.is_none(), "{} runs already", self.service);
@@ -96,6 +116,24 @@ impl Process {
         running.child.kill().unwrap();
         running.child.wait().unwrap();
         self.past.extend(running.lines());
+    }
+
+    /// Makes it stand still, as a machine that is overwhelmed does.
+    #[cfg(feature = "test-postgres")]
+    pub(crate) fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    #[cfg(feature = "test-postgres")]
+    pub(crate) fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    #[cfg(feature = "test-postgres")]
+    fn signal(&self, signal: Signal) {
+        let running = self.running.as_ref().unwrap();
+        kill_process(Pid::from_child(&running.child), signal).unwrap();
     }
 
     /// Asks it to stop, and waits until it has.
