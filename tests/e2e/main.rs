@@ -6,6 +6,7 @@
 //! | [`demo_path`] | the main job: ship, list, plan, be refused, roll back, download |
 //! | [`permits`] | no rollback deploy without a permit for exactly that write |
 //! | [`service_tokens`] | no service passes for another, and nobody for a service |
+//! | [`forged_tokens`] | what is wrong with a token is told to nobody |
 //! | [`races`] | a plan or a write that was overtaken is refused, and nothing is overwritten |
 //! | [`crashes`] | a rollback that was accepted ends well, whatever is killed when |
 //! | [`outages`] | what cannot be asked is never a yes, and leaves nothing behind |
@@ -39,6 +40,7 @@ mod proxy;
 mod bad_input;
 mod crashes;
 mod demo_path;
+mod forged_tokens;
 #[cfg(feature = "test-postgres")]
 mod freshness;
 mod modes;

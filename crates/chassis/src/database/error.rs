@@ -102,9 +102,11 @@ impl Error {
                         .iter()
                         .any(|class| code.starts_with(class))
             }),
+            // A server that goes away during a greeting is taken for one that says nonsense.
             Self::Driver(error) => matches!(
                 error,
                 sqlx::Error::Io(_)
+                    | sqlx::Error::Protocol(_)
                     | sqlx::Error::Tls(_)
                     | sqlx::Error::PoolTimedOut
                     | sqlx::Error::PoolClosed

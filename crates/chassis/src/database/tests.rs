@@ -305,6 +305,28 @@ async fn a_database_that_does_not_answer_is_not_waited_for_for_ever() {
     assert_eq!(status.code(), tonic::Code::Unavailable);
 }
 
+/// As a proxy does whose server is away.
+#[tokio::test]
+async fn a_database_that_hangs_up_at_once_is_away_and_not_broken() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let hang_up = async {
+        loop {
+            drop(listener.accept().await.unwrap());
+        }
+    };
+    let url = format!("postgres://user@{address}/database")
+        .parse()
+        .unwrap();
+    let open = Database::open(&url, "reprise_test", 2, &MIGRATIONS);
+    let error = tokio::select! {
+        opened = open => opened.unwrap_err(),
+        () = hang_up => unreachable!(),
+    };
+    let status = tonic::Status::from(Problem::from(error));
+    assert_eq!(status.code(), tonic::Code::Unavailable);
+}
+
 #[tokio::test]
 async fn a_connection_that_does_not_come_back_does_not_keep_a_database_open() {
     let test = TestDatabase::sqlite(&MIGRATIONS).await;
