@@ -6,21 +6,17 @@ use chassis::problem::Problem;
 use chassis::requests;
 use chrono::{DateTime, Utc};
 use model::names::{Principal, RequestId, ResourceName, RoleName};
-use model::permissions::{Permission, PermissionSet};
+use model::permissions::PermissionSet;
 use proto::authorization::v1::{self as pb, CreateRoleRequest, CreateRoleResponse};
 use tonic::Request;
 
 use super::asked::Asked;
 use super::authorize::{administering, authorize};
 use super::change::{self, Attempts};
-use super::{Authorization, encode, problems};
+use super::{Authorization, encode, problems, role_fields};
 use crate::domain::grant_rule;
 use crate::domain::policy::Role;
 use crate::store::Changed;
-
-const LONGEST_DISPLAY_NAME: usize = 100;
-const LONGEST_DESCRIPTION: usize = 500;
-const MOST_PERMISSIONS: usize = 128;
 
 pub(super) async fn handle(
     service: &Authorization,
@@ -157,52 +153,12 @@ fn decode_contents(fields: &mut Fields, role: pb::Role, parent: &ResourceName) -
         added_permissions: _,
         removed_permissions: _,
     } = role;
-    let display_name = fields.text("role.display_name", display_name, LONGEST_DISPLAY_NAME);
-    let description = fields.text("role.description", description, LONGEST_DESCRIPTION);
-    let permissions = decode_permissions(fields, &permissions, parent);
+    let display_name = role_fields::display_name(fields, display_name);
+    let description = role_fields::description(fields, description);
+    let permissions = role_fields::permissions(fields, &permissions, parent);
     Some(Contents {
         display_name: display_name?,
         description: description?,
         permissions: permissions?,
     })
-}
-
-fn decode_permissions(
-    fields: &mut Fields,
-    texts: &[String],
-    parent: &ResourceName,
-) -> Option<PermissionSet> {
-    if !(1..=MOST_PERMISSIONS).contains(&texts.len()) {
-        fields.violation("role.permissions", "must have 1 to 128 entries");
-        return None;
-    }
-    let level = parent.level();
-    let grantable = PermissionSet::grantable_at(level);
-    let mut permissions = PermissionSet::EMPTY;
-    let mut all_right = true;
-    for (number, text) in texts.iter().enumerate() {
-        let field = format!("role.permissions[{number}]");
-        let checked = fields
-            .parse::<Permission>(&field, text)
-            .and_then(|permission| {
-                fields.check(&field, permission, |permission| {
-                    if permission.service_only() {
-                        Err(format!("{permission} is for services only"))
-                    } else if !grantable.contains(*permission) {
-                        Err(format!(
-                            "{permission} has no meaning in a role of a {level}"
-                        ))
-                    } else if permissions.contains(*permission) {
-                        Err(format!("{permission} is there already"))
-                    } else {
-                        Ok(())
-                    }
-                })
-            });
-        match checked {
-            Some(permission) => permissions.insert(permission),
-            None => all_right = false,
-        }
-    }
-    all_right.then_some(permissions)
 }

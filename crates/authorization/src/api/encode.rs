@@ -1,12 +1,16 @@
 //! From the domain to protobuf.
 
+mod policy_change;
+
 use chassis::convert::timestamp;
 use chassis::identity::PublicKey;
 use model::permissions::PermissionSet;
 use proto::authorization::v1 as pb;
 use sha2::{Digest, Sha256};
 
+pub(super) use self::policy_change::policy_change;
 use crate::domain::decision::{Decision, Denied, Granted};
+use crate::domain::index::IndexedRole;
 use crate::domain::policy::{Role, RoleBinding};
 use crate::domain::tokens::ServiceAccountToken;
 
@@ -92,6 +96,22 @@ pub(super) fn role(role: &Role) -> pb::Role {
         managed_by: text(managed_by.as_ref()),
         added_permissions: Vec::new(),
         removed_permissions: Vec::new(),
+    }
+}
+
+/// A role that is built in: nobody has made it, and nobody changes it by a call.
+pub(super) fn built_in_role(role: &IndexedRole) -> pb::Role {
+    let IndexedRole {
+        name,
+        permissions,
+        complete: _,
+    } = role;
+    pb::Role {
+        name: name.to_string(),
+        permissions: texts(*permissions),
+        added_permissions: texts(role.added()),
+        removed_permissions: texts(role.removed()),
+        ..pb::Role::default()
     }
 }
 

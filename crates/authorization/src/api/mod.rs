@@ -9,14 +9,21 @@ mod consistency;
 mod create_role;
 mod create_role_binding;
 mod create_service_account_token;
+mod delete_role;
 mod delete_role_binding;
 mod encode;
+mod get_role;
+mod get_role_binding;
 mod get_signing_keys;
 mod issue_permit;
+mod list_policy_changes;
 mod list_role_bindings;
+mod list_roles;
 mod problems;
+mod role_fields;
 #[cfg(test)]
 mod tests;
+mod update_role;
 mod who_am_i;
 
 use std::sync::Arc;
@@ -73,18 +80,18 @@ impl AuthorizationService for Authorization {
     async fn issue_permit(&self, request: Request<pb::IssuePermitRequest>) -> Answer<pb::IssuePermitResponse> { answer(issue_permit::handle(self, request).await) }
     async fn who_am_i(&self, request: Request<pb::WhoAmIRequest>) -> Answer<pb::WhoAmIResponse> { answer(who_am_i::handle(&request)) }
     async fn create_role(&self, request: Request<pb::CreateRoleRequest>) -> Answer<pb::CreateRoleResponse> { answer(create_role::handle(self, request).await) }
-    async fn get_role(&self, _: Request<pb::GetRoleRequest>) -> Answer<pb::GetRoleResponse> { answer(Err(unfinished())) }
-    async fn list_roles(&self, _: Request<pb::ListRolesRequest>) -> Answer<pb::ListRolesResponse> { answer(Err(unfinished())) }
-    async fn update_role(&self, _: Request<pb::UpdateRoleRequest>) -> Answer<pb::UpdateRoleResponse> { answer(Err(unfinished())) }
-    async fn delete_role(&self, _: Request<pb::DeleteRoleRequest>) -> Answer<pb::DeleteRoleResponse> { answer(Err(unfinished())) }
+    async fn get_role(&self, request: Request<pb::GetRoleRequest>) -> Answer<pb::GetRoleResponse> { answer(get_role::handle(self, request).await) }
+    async fn list_roles(&self, request: Request<pb::ListRolesRequest>) -> Answer<pb::ListRolesResponse> { answer(list_roles::handle(self, request).await) }
+    async fn update_role(&self, request: Request<pb::UpdateRoleRequest>) -> Answer<pb::UpdateRoleResponse> { answer(update_role::handle(self, request).await) }
+    async fn delete_role(&self, request: Request<pb::DeleteRoleRequest>) -> Answer<pb::DeleteRoleResponse> { answer(delete_role::handle(self, request).await) }
     async fn create_role_binding(&self, request: Request<pb::CreateRoleBindingRequest>) -> Answer<pb::CreateRoleBindingResponse> { answer(create_role_binding::handle(self, request).await) }
-    async fn get_role_binding(&self, _: Request<pb::GetRoleBindingRequest>) -> Answer<pb::GetRoleBindingResponse> { answer(Err(unfinished())) }
+    async fn get_role_binding(&self, request: Request<pb::GetRoleBindingRequest>) -> Answer<pb::GetRoleBindingResponse> { answer(get_role_binding::handle(self, request).await) }
     async fn list_role_bindings(&self, request: Request<pb::ListRoleBindingsRequest>) -> Answer<pb::ListRoleBindingsResponse> { answer(list_role_bindings::handle(self, request).await) }
     async fn delete_role_binding(&self, request: Request<pb::DeleteRoleBindingRequest>) -> Answer<pb::DeleteRoleBindingResponse> { answer(delete_role_binding::handle(self, request).await) }
     async fn create_service_account_token(&self, request: Request<pb::CreateServiceAccountTokenRequest>) -> Answer<pb::CreateServiceAccountTokenResponse> { answer(create_service_account_token::handle(self, request).await) }
     async fn list_service_account_tokens(&self, _: Request<pb::ListServiceAccountTokensRequest>) -> Answer<pb::ListServiceAccountTokensResponse> { answer(Err(unfinished())) }
     async fn revoke_service_account_token(&self, _: Request<pb::RevokeServiceAccountTokenRequest>) -> Answer<pb::RevokeServiceAccountTokenResponse> { answer(Err(unfinished())) }
     async fn apply_policy(&self, _: Request<pb::ApplyPolicyRequest>) -> Answer<pb::ApplyPolicyResponse> { answer(Err(unfinished())) }
-    async fn list_policy_changes(&self, _: Request<pb::ListPolicyChangesRequest>) -> Answer<pb::ListPolicyChangesResponse> { answer(Err(unfinished())) }
+    async fn list_policy_changes(&self, request: Request<pb::ListPolicyChangesRequest>) -> Answer<pb::ListPolicyChangesResponse> { answer(list_policy_changes::handle(self, request).await) }
     async fn get_signing_keys(&self, _: Request<pb::GetSigningKeysRequest>) -> Answer<pb::GetSigningKeysResponse> { answer(get_signing_keys::handle(self)) }
 }

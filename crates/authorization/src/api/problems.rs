@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use chassis::problem::{Problem, comma_separated};
+use model::names::RoleName;
 use model::permissions::PermissionSet;
 use proto::common::v1::ErrorReason;
 use tonic::Code;
 
-use super::Authorization;
+use super::{Authorization, encode};
 use crate::decision_log::Question;
 use crate::domain::grant_rule::Ungrantable;
 use crate::domain::index::Index;
+use crate::domain::policy::{Role, RoleBinding, Unbindable};
 use crate::domain::subject::Subject;
 use crate::{policy, store};
 
@@ -23,9 +25,28 @@ impl From<store::Error> for Problem {
             store::Error::Database(error) => error.into(),
             store::Error::Reused(reused) => reused.into(),
             store::Error::PolicyMoved => policy_keeps_moving().caused_by(error),
-            store::Error::RoleExists(name) => Self::already_exists("role", &name),
+            store::Error::RoleExists(name) => Self::new(
+                Code::AlreadyExists,
+                ErrorReason::ResourceAlreadyExists,
+                format!("{name} exists already"),
+            )
+            .about("role", &name),
             store::Error::NoSuchRole(name) => Self::not_found("role", &name),
-            store::Error::BindingExists(name) => Self::already_exists("roleBinding", &name),
+            store::Error::RoleBound { role, bound } => Self::new(
+                Code::FailedPrecondition,
+                ErrorReason::RoleBound,
+                format!(
+                    "{role} has {bound} bindings: delete them first, or delete the role with force"
+                ),
+            )
+            .with("role", role)
+            .with("role_bindings", bound),
+            store::Error::BindingExists(name) => Self::new(
+                Code::AlreadyExists,
+                ErrorReason::ResourceAlreadyExists,
+                format!("{name} gives the same, but until another time: delete it first"),
+            )
+            .about("roleBinding", &name),
             store::Error::NoSuchBinding(name) => Self::not_found("roleBinding", &name),
             store::Error::LastAdministrator(name) => Self::new(
                 Code::FailedPrecondition,
@@ -70,6 +91,49 @@ pub(super) fn policy_keeps_moving() -> Problem {
     )
     .with("dependency", "policy")
     .retry_after(RETRY_AFTER)
+}
+
+/// Fails if the caller has read another state of the role than this one. Without an etag it takes
+/// whatever is there.
+pub(super) fn check_etag(role: &Role, etag: &str) -> Result<(), Problem> {
+    if etag.is_empty() || etag == encode::etag(role) {
+        return Ok(());
+    }
+    let name = &role.name;
+    let message = format!("{name} was changed since it was read: read it again");
+    let problem = Problem::new(Code::Aborted, ErrorReason::EtagMismatch, message);
+    Err(problem.with("resource", name))
+}
+
+/// Calls change custom roles only.
+pub(super) fn role_built_in(role: &RoleName) -> Problem {
+    Problem::new(
+        Code::FailedPrecondition,
+        ErrorReason::RoleBuiltIn,
+        format!("{role} is built in, and cannot be changed or deleted by a call"),
+    )
+    .with("role", role)
+}
+
+/// The role would be bound where what it holds means nothing.
+pub(super) fn role_too_wide(binding: &RoleBinding, error: &Unbindable) -> Problem {
+    let permissions = match error {
+        Unbindable::Elsewhere { role: _ } => PermissionSet::EMPTY,
+        Unbindable::TooWide {
+            role: _,
+            level: _,
+            permissions,
+        } => *permissions,
+    };
+    let name = &binding.name;
+    Problem::new(
+        Code::FailedPrecondition,
+        ErrorReason::RoleTooWide,
+        format!("{error}: {name} is such a binding"),
+    )
+    .with("role", &binding.role)
+    .with("role_binding", name)
+    .with("permissions", comma_separated(permissions.iter()))
 }
 
 /// The caller would give what it does not hold.

@@ -65,6 +65,18 @@ pub(crate) fn check_role(
     check_permissions(index, granter, role.permissions, resource, now)
 }
 
+/// What those get to whom the role is bound, if it holds `permissions` from now on. Where it is not
+/// known what it holds today, that is all of it.
+///
+/// Whoever holds that where the role is defined holds it wherever the role is bound: it cannot be
+/// bound but there and below.
+pub(crate) fn gained(role: Option<&IndexedRole>, permissions: PermissionSet) -> PermissionSet {
+    match role {
+        Some(role) if role.complete => permissions.difference(role.permissions),
+        Some(_) | None => permissions,
+    }
+}
+
 /// Whether the granter may have a token of the service account, and so all that it holds. The first
 /// resource is told on which that is too much.
 pub(crate) fn check_account(

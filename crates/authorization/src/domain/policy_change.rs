@@ -1,7 +1,5 @@
 //! What was changed in the policy, by whom, when and why.
 
-#![allow(dead_code, reason = "its readers follow")]
-
 use chrono::{DateTime, Utc};
 use model::names::{PolicyFileName, Principal, ResourceName, RoleName, ServiceAccountName};
 use model::permissions::PermissionSet;

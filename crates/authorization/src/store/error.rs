@@ -22,6 +22,14 @@ pub(crate) enum Error {
     /// There is no such role, or no more.
     #[error("role {0} does not exist")]
     NoSuchRole(RoleName),
+    /// The role would be taken from somebody.
+    #[error("role {role} has {bound} bindings")]
+    RoleBound {
+        /// The role.
+        role: RoleName,
+        /// In how many bindings that have not expired.
+        bound: i64,
+    },
     /// The principal has the role on the resource already, but until another time.
     #[error("binding {0} gives the same until another time")]
     BindingExists(RoleBindingName),
@@ -41,6 +49,7 @@ impl StoreError for Error {
             | Self::PolicyMoved
             | Self::RoleExists(_)
             | Self::NoSuchRole(_)
+            | Self::RoleBound { role: _, bound: _ }
             | Self::BindingExists(_)
             | Self::NoSuchBinding(_)
             | Self::LastAdministrator(_) => None,

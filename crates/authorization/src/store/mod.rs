@@ -25,6 +25,7 @@ mod policy_changes;
 mod role_bindings;
 mod roles;
 mod service_accounts;
+mod span;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +34,7 @@ use chassis::database::{Database, Migrations};
 pub(crate) use error::Error;
 pub(crate) use grants::StoredGrant;
 pub(crate) use policy::Freshness;
+pub(crate) use role_bindings::ListedBindings;
 
 use crate::domain::policy::PolicyRevision;
 

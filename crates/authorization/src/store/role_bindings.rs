@@ -3,14 +3,27 @@
 use chassis::database::{Connection, time};
 use chassis::requests::{self, Request};
 use chassis::{args, transaction};
-use model::names::{ResourceName, RoleBindingId, RoleBindingName, RoleName};
+use chrono::{DateTime, Utc};
+use model::names::{Level, Principal, ResourceName, RoleBindingId, RoleBindingName, RoleName};
 use model::roles::SystemRole;
 use uuid::Uuid;
 
 use super::error::corrupt;
+use super::span::Span;
 use super::{Changed, Error, Store, policy, policy_changes};
 use crate::domain::policy::{PolicyRevision, RoleBinding};
 use crate::domain::policy_change::{Author, Change};
+
+/// Which bindings to list.
+#[derive(Clone, Debug)]
+pub(crate) struct ListedBindings {
+    /// Those on this resource.
+    pub(crate) resource: ResourceName,
+    /// And on all that is below it.
+    pub(crate) descendants: bool,
+    /// Only those of this principal.
+    pub(crate) principal: Option<Principal>,
+}
 
 #[derive(sqlx::FromRow)]
 struct BindingRow {
@@ -117,27 +130,86 @@ impl Store {
         })
     }
 
-    /// The bindings on a resource itself, from the one after `after` on, ordered by name.
+    /// The binding of this name.
+    pub(crate) async fn role_binding(
+        &self,
+        name: &RoleBindingName,
+    ) -> Result<Option<RoleBinding>, Error> {
+        find(&mut self.database.read().await?, name).await
+    }
+
+    /// The bindings that `listed` asks for, from the one after `after` on, ordered by resource and
+    /// id. Those that have expired are among them.
     pub(crate) async fn role_bindings(
         &self,
-        resource: &ResourceName,
-        after: Option<RoleBindingId>,
-        most: i64,
+        listed: &ListedBindings,
+        after: Option<&RoleBindingName>,
+        most: usize,
     ) -> Result<Vec<RoleBinding>, Error> {
-        // No binding has the nil id.
-        let after = after.map_or(Uuid::nil(), RoleBindingId::get);
-        let rows = self
+        let ListedBindings {
+            resource,
+            descendants,
+            principal,
+        } = listed;
+        // No binding has the nil id, and no resource an empty name.
+        let (after_resource, after_id) = after.map_or_else(
+            || (String::new(), Uuid::nil()),
+            |name| (name.parent().to_string(), name.id().get()),
+        );
+        let mut connection = self.database.read().await?;
+        let mut rows = Vec::new();
+        for Span { first, last } in Span::of_resources(resource, *descendants) {
+            let left = i64::try_from(most.saturating_sub(rows.len())).unwrap_or(i64::MAX);
+            let mut args = args![first, last, &after_resource, after_id, left];
+            let sql = match principal {
+                None => {
+                    "SELECT id, resource, principal, role, created_by, create_time, expire_time,
+                            managed_by
+                     FROM role_bindings
+                     WHERE resource BETWEEN $1 AND $2 AND (resource, id) > ($3, $4)
+                     ORDER BY resource, id LIMIT $5"
+                }
+                Some(principal) => {
+                    args.push(principal.to_string().into());
+                    "SELECT id, resource, principal, role, created_by, create_time, expire_time,
+                            managed_by
+                     FROM role_bindings
+                     WHERE principal = $6
+                       AND resource BETWEEN $1 AND $2 AND (resource, id) > ($3, $4)
+                     ORDER BY resource, id LIMIT $5"
+                }
+            };
+            rows.extend(connection.fetch_all::<BindingRow>(sql, args).await?);
+        }
+        rows.into_iter().map(RoleBinding::try_from).collect()
+    }
+
+    /// A binding of the role that has not expired, on a resource narrower than `level`.
+    pub(crate) async fn binding_narrower_than(
+        &self,
+        level: Level,
+        role: &RoleName,
+        now: DateTime<Utc>,
+    ) -> Result<Option<RoleBinding>, Error> {
+        let narrower = match level {
+            Level::System => "workspaces/%",
+            Level::Workspace => "workspaces/%/deployments/%",
+            Level::Deployment => return Ok(None),
+        };
+        let row = self
             .database
             .read()
             .await?
-            .fetch_all::<BindingRow>(
+            .fetch_optional::<BindingRow>(
                 "SELECT id, resource, principal, role, created_by, create_time, expire_time,
                         managed_by
-                 FROM role_bindings WHERE resource = $1 AND id > $2 ORDER BY id LIMIT $3",
-                args![resource.to_string(), after, most],
+                 FROM role_bindings
+                 WHERE role = $1 AND resource LIKE $2 AND (expire_time IS NULL OR expire_time > $3)
+                 ORDER BY resource, id LIMIT 1",
+                args![role.to_string(), narrower, now],
             )
             .await?;
-        rows.into_iter().map(RoleBinding::try_from).collect()
+        row.map(RoleBinding::try_from).transpose()
     }
 
     /// Deletes a binding. The last one that makes somebody SYSTEM_ADMIN for ever stays.
@@ -210,7 +282,7 @@ pub(super) async fn insert(
 }
 
 /// Changes when a binding expires, and which policy file keeps it: what else it says stays.
-#[allow(dead_code, reason = "its callers follow")]
+#[expect(dead_code, reason = "calls never change a binding, policy files will")]
 pub(super) async fn update(
     transaction: &mut Connection,
     binding: &RoleBinding,
@@ -259,6 +331,45 @@ pub(super) async fn delete(
     deleted
         .ok_or_else(|| Error::NoSuchBinding(name.clone()))?
         .try_into()
+}
+
+/// Fails if the role has bindings that have not expired.
+pub(super) async fn check_unbound(
+    transaction: &mut Connection,
+    role: &RoleName,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    let (bound,) = transaction
+        .fetch_one::<(i64,)>(
+            "SELECT COUNT(*) FROM role_bindings
+             WHERE role = $1 AND (expire_time IS NULL OR expire_time > $2)",
+            args![role.to_string(), now],
+        )
+        .await?;
+    if bound == 0 {
+        return Ok(());
+    }
+    let role = role.clone();
+    Err(Error::RoleBound { role, bound })
+}
+
+/// Deletes every binding of a role, and tells what they were, ordered by name.
+pub(super) async fn delete_all_of(
+    transaction: &mut Connection,
+    role: &RoleName,
+) -> Result<Vec<RoleBinding>, Error> {
+    let deleted = transaction
+        .fetch_all::<BindingRow>(
+            "DELETE FROM role_bindings WHERE role = $1
+             RETURNING id, resource, principal, role, created_by, create_time, expire_time,
+                       managed_by",
+            args![role.to_string()],
+        )
+        .await?;
+    let deleted = deleted.into_iter().map(RoleBinding::try_from);
+    let mut deleted = deleted.collect::<Result<Vec<_>, _>>()?;
+    deleted.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    Ok(deleted)
 }
 
 /// Fails if nobody is SYSTEM_ADMIN for ever any more, now that the binding was deleted, or was made

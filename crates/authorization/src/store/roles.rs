@@ -3,12 +3,13 @@
 use chassis::database::{Connection, time};
 use chassis::requests::{self, Request};
 use chassis::{args, transaction};
-use model::names::RoleName;
+use model::names::{ResourceName, RoleName};
 use model::permissions::{Permission, PermissionSet};
 use serde::{Deserialize, Serialize};
 
 use super::error::corrupt;
-use super::{Changed, Error, Store, document, policy, policy_changes};
+use super::span::Span;
+use super::{Changed, Error, Store, document, policy, policy_changes, role_bindings};
 use crate::domain::policy::{PolicyRevision, Role};
 use crate::domain::policy_change::{Author, Change};
 
@@ -100,9 +101,146 @@ impl Store {
             })
         })
     }
+
+    /// The role of this name.
+    pub(crate) async fn role(&self, name: &RoleName) -> Result<Option<Role>, Error> {
+        find(&mut self.database.read().await?, name).await
+    }
+
+    /// The custom roles of these resources, from the one after `after` on, ordered by name.
+    pub(crate) async fn roles(
+        &self,
+        resources: impl IntoIterator<Item = ResourceName>,
+        after: Option<&RoleName>,
+        most: usize,
+    ) -> Result<Vec<Role>, Error> {
+        let spans = resources.into_iter().map(|name| Span::of_roles(&name));
+        let mut spans = spans.collect::<Vec<_>>();
+        spans.sort_unstable_by(|one, other| one.first.cmp(&other.first));
+        let after = after.map(ToString::to_string).unwrap_or_default();
+        let mut connection = self.database.read().await?;
+        let mut rows = Vec::new();
+        for Span { first, last } in spans {
+            let left = i64::try_from(most.saturating_sub(rows.len())).unwrap_or(i64::MAX);
+            let found = connection.fetch_all::<RoleRow>(
+                "SELECT name, display_name, description, permissions, created_by, create_time,
+                        updated_by, update_time, managed_by
+                 FROM roles WHERE name BETWEEN $1 AND $2 AND name > $3
+                 ORDER BY name LIMIT $4",
+                args![first, last, &after, left],
+            );
+            rows.extend(found.await?);
+        }
+        rows.into_iter().map(Role::try_from).collect()
+    }
+
+    /// What a request has come to that changed a role and was answered before.
+    pub(crate) async fn repeated_update(
+        &self,
+        request: Option<&Request>,
+    ) -> Result<Option<Changed<Role>>, Error> {
+        repeated(&mut self.database.read().await?, request).await
+    }
+
+    /// Makes a role that is as `before` says be as `after` says.
+    pub(crate) async fn update_role(
+        &self,
+        decided_at: PolicyRevision,
+        before: &Role,
+        after: &Role,
+        author: &Author,
+        request: Option<&Request>,
+    ) -> Result<Changed<Role>, Error> {
+        let made = before != after;
+        let changes = [Change::RoleUpdated {
+            role: after.name.clone(),
+            added: after.permissions.difference(before.permissions),
+            removed: before.permissions.difference(after.permissions),
+        }];
+        transaction!(self.database, |transaction| {
+            if let Some(changed) = repeated(transaction, request).await? {
+                return Ok(changed);
+            }
+            let revision = if made {
+                let revision = policy::advance(transaction, decided_at).await?;
+                update(transaction, after).await?;
+                policy_changes::record(transaction, revision, author, &changes).await?;
+                revision
+            } else {
+                policy::hold(transaction, decided_at).await?;
+                decided_at
+            };
+            requests::remember(transaction, request, &after.name, author.time).await?;
+            Ok(Changed {
+                value: after.clone(),
+                revision,
+                made,
+            })
+        })
+    }
+
+    /// What a request has come to that deleted a role and was answered before.
+    pub(crate) async fn repeated_delete(
+        &self,
+        request: Option<&Request>,
+    ) -> Result<Option<Changed<()>>, Error> {
+        deleted_before(&mut self.database.read().await?, request).await
+    }
+
+    /// Deletes a role, and the bindings of it that have expired; with `force` all of them. Without,
+    /// it stays while it is bound.
+    pub(crate) async fn delete_role(
+        &self,
+        decided_at: PolicyRevision,
+        name: &RoleName,
+        force: bool,
+        author: &Author,
+        request: Option<&Request>,
+    ) -> Result<Changed<()>, Error> {
+        transaction!(self.database, |transaction| {
+            if let Some(changed) = deleted_before(transaction, request).await? {
+                return Ok(changed);
+            }
+            let revision = policy::advance(transaction, decided_at).await?;
+            let role = delete(transaction, name).await?;
+            if !force {
+                role_bindings::check_unbound(transaction, name, author.time).await?;
+            }
+            let bindings = role_bindings::delete_all_of(transaction, name).await?;
+            let bindings = bindings.into_iter().map(Change::RoleBindingDeleted);
+            let deleted = Change::RoleDeleted {
+                role: role.name,
+                permissions: role.permissions,
+            };
+            let changes = bindings.chain([deleted]).collect::<Vec<_>>();
+            policy_changes::record(transaction, revision, author, &changes).await?;
+            requests::remember(transaction, request, name, author.time).await?;
+            Ok(Changed {
+                value: (),
+                revision,
+                made: true,
+            })
+        })
+    }
 }
 
-/// The role that a request has made or changed, if it was answered before.
+async fn deleted_before(
+    connection: &mut Connection,
+    request: Option<&Request>,
+) -> Result<Option<Changed<()>>, Error> {
+    let answered = requests::replay::<Error>(connection, request).await?;
+    if answered.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Changed {
+        value: (),
+        revision: policy::current(connection).await?,
+        made: false,
+    }))
+}
+
+/// The role that a request has made or changed, if it was answered before. What is answered is
+/// committed, so that the revision, which is read last, has it also outside of a transaction.
 async fn repeated(
     connection: &mut Connection,
     request: Option<&Request>,
@@ -160,7 +298,6 @@ pub(super) async fn insert(transaction: &mut Connection, role: &Role) -> Result<
 }
 
 /// Makes a role that is there be like this.
-#[allow(dead_code, reason = "its callers follow")]
 pub(super) async fn update(transaction: &mut Connection, role: &Role) -> Result<(), Error> {
     let Role {
         name,
@@ -197,7 +334,6 @@ pub(super) async fn update(transaction: &mut Connection, role: &Role) -> Result<
 }
 
 /// Deletes a role, and tells what it was. Its bindings are not looked at.
-#[allow(dead_code, reason = "its callers follow")]
 pub(super) async fn delete(transaction: &mut Connection, name: &RoleName) -> Result<Role, Error> {
     let deleted = transaction
         .fetch_optional::<RoleRow>(

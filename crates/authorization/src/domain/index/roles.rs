@@ -20,7 +20,6 @@ pub(crate) struct IndexedRole {
     pub(crate) complete: bool,
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "GetRole shows it"))]
 impl IndexedRole {
     /// What a built-in role holds in this installation only.
     pub(crate) fn added(&self) -> PermissionSet {

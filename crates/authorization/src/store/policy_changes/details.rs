@@ -1,7 +1,5 @@
 //! A change as its row holds it: a type, the name of what was changed, and a document.
 
-#![allow(dead_code, reason = "its readers follow")]
-
 use chassis::database::time;
 use model::names::{RoleBindingName, RoleName};
 use model::permissions::{Permission, PermissionSet};

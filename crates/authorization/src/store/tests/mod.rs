@@ -2,8 +2,10 @@
 
 mod grants;
 mod policy;
+mod policy_changes;
 mod requests;
 mod role_bindings;
+mod roles;
 mod service_accounts;
 
 use chassis::requests::Request;
@@ -14,7 +16,7 @@ use model::permissions::{Permission, PermissionSet};
 use proto::authorization::v1::CreateRoleRequest;
 use uuid::Uuid;
 
-use super::Store;
+use super::{ListedBindings, Store};
 use crate::domain::policy::{PolicyRevision, Role, RoleBinding};
 use crate::domain::policy_change::Author;
 use crate::domain::tokens::{ServiceAccountToken, TokenId};
@@ -77,6 +79,15 @@ fn binding(id: u128, principal: &str, role: &str, resource: &str) -> RoleBinding
         create_time: now(),
         expire_time: None,
         managed_by: None,
+    }
+}
+
+/// The bindings on a resource itself.
+fn on(resource: &str) -> ListedBindings {
+    ListedBindings {
+        resource: resource.parse().unwrap(),
+        descendants: false,
+        principal: None,
     }
 }
 

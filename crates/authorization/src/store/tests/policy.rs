@@ -1,11 +1,11 @@
 use chassis::testing::TestDatabase;
 use chassis::{args, transaction};
-use model::names::{ResourceName, RoleBindingId};
+use model::names::RoleBindingId;
 use model::permissions::PermissionSet;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::{FIRST, author, binding, empty, now, revision, role, token};
+use super::{FIRST, author, binding, empty, now, on, revision, role, token};
 use crate::domain::index::{Index, PolicyRows};
 use crate::domain::policy::PolicyRevision;
 use crate::store::{Changed, Error, Store};
@@ -31,10 +31,7 @@ async fn an_empty_database_gets_its_administrator_once(db: TestDatabase) {
             .await
             .unwrap()
     );
-    let left = store
-        .role_bindings(&ResourceName::System, None, 10)
-        .await
-        .unwrap();
+    let left = store.role_bindings(&on("system"), None, 10).await.unwrap();
     assert_eq!(left, [root]);
     assert_eq!(revision(&store).await, PolicyRevision(3));
 }
@@ -59,10 +56,7 @@ async fn replicas_that_start_together_make_one_administrator(db: TestDatabase) {
         .filter(|made| *made)
         .count();
     assert_eq!(made, 1);
-    let bindings = store
-        .role_bindings(&ResourceName::System, None, 10)
-        .await
-        .unwrap();
+    let bindings = store.role_bindings(&on("system"), None, 10).await.unwrap();
     assert_eq!(bindings.len(), 1);
     assert_eq!(revision(&store).await, FIRST);
 }
