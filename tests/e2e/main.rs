@@ -14,6 +14,7 @@
 //! | [`bad_input`] | what is wrong is told, all of it at once, and changes nothing |
 //! | [`uploads`] | a bundle is there whole or not at all |
 //! | [`restarts`] | nothing is lost by `kill -9`, and SIGTERM ends well |
+//! | [`states`] | deploys that somebody ships and reports |
 //! | [`modes`] | Deployments whose DAGs come in the image or from git |
 //! | [`versions`] | which version may be rolled back to which |
 //! | [`traces`] | one trace id through all three services |
@@ -54,6 +55,7 @@ mod races;
 mod replicas;
 mod restarts;
 mod service_tokens;
+mod states;
 mod traces;
 mod up;
 mod uploads;

@@ -12,9 +12,9 @@ use sha2::{Digest, Sha256};
 
 use super::access::Sight;
 use crate::domain::{
-    Blocker, BlockerCode, Bundle, Component, ComposedRollback, Deploy, DeployTrigger, DeployType,
-    Deployment, GitSource, Image, ImageVerification, Retention, Revision, RollbackOrigin, Settings,
-    StoredBundle,
+    Blocker, BlockerCode, Bundle, Component, ComposedRollback, Delivery, Deploy, DeployTrigger,
+    DeployType, Deployment, ExecutionMode, GitSource, Image, ImageVerification, Retention,
+    Revision, RollbackOrigin, Settings, StoredBundle,
 };
 use crate::store::Entry;
 
@@ -29,6 +29,8 @@ pub(super) fn deployment(deployment: Deployment, sight: Sight) -> pb::Deployment
         labels,
         dag_deploy_mode,
         rollback_enabled,
+        delivery: delivered,
+        execution_mode: executed,
         settings: all_settings,
         history,
         change,
@@ -54,6 +56,8 @@ pub(super) fn deployment(deployment: Deployment, sight: Sight) -> pb::Deployment
         create_time: Some(timestamp(create_time)),
         update_time: Some(timestamp(update_time)),
         created_by: created_by.to_string(),
+        delivery: delivery(delivered).into(),
+        execution_mode: execution_mode(executed).into(),
     }
 }
 
@@ -83,10 +87,13 @@ pub(super) fn deploy(entry: Entry, retention: Retention, sight: Sight) -> pb::De
         rollback,
         settings: all_settings,
         state: reached,
+        state_reason,
         created_by,
         create_time,
         deploy_time,
         ceased_time: _,
+        update_time,
+        change,
     } = deploy;
     let expires = expire_time
         .map(|time| time.timestamp_micros().to_string())
@@ -109,8 +116,10 @@ pub(super) fn deploy(entry: Entry, retention: Retention, sight: Sight) -> pb::De
         created_by: created_by.to_string(),
         create_time: Some(timestamp(create_time)),
         deploy_time: deploy_time.map(timestamp),
-        etag: etag(&[&name.to_string(), reached.as_str(), &expires]),
+        etag: etag(&[&name.to_string(), &change.to_string(), &expires]),
         name: name.to_string(),
+        state_reason,
+        update_time: Some(timestamp(update_time)),
     }
 }
 
@@ -132,6 +141,7 @@ pub(super) fn rollback_preview(
         replaced,
         scope,
         settings: all_settings,
+        state: written_in,
         needed: _,
     } = composed;
     let deployment = name.deployment();
@@ -151,16 +161,18 @@ pub(super) fn rollback_preview(
             rollback: rollback.unwrap_or_default(),
             permit_id: String::new(),
         }),
-        state: pb::DeployState::Deployed.into(),
+        state: state(written_in).into(),
         settings: settings(all_settings, sight),
         artifacts_expire_time: None,
         created_by: String::new(),
         create_time: Some(timestamp(time)),
-        deploy_time: Some(timestamp(time)),
+        deploy_time: (written_in == DeployState::Deployed).then(|| timestamp(time)),
         etag: String::new(),
         image_verification: pb::ImageVerification::Unspecified.into(),
         image_verification_reason: String::new(),
         name: name.to_string(),
+        state_reason: String::new(),
+        update_time: Some(timestamp(time)),
     }
 }
 
@@ -309,6 +321,20 @@ fn mode(mode: DagDeployMode) -> pb::DagDeployMode {
         DagDeployMode::DagOnly => pb::DagDeployMode::DagOnly,
         DagDeployMode::GitSync => pb::DagDeployMode::GitSync,
         DagDeployMode::Nfs => pb::DagDeployMode::Nfs,
+    }
+}
+
+const fn delivery(delivery: Delivery) -> pb::Delivery {
+    match delivery {
+        Delivery::Record => pb::Delivery::Record,
+        Delivery::Agent => pb::Delivery::Agent,
+    }
+}
+
+const fn execution_mode(mode: ExecutionMode) -> pb::ExecutionMode {
+    match mode {
+        ExecutionMode::Hosted => pb::ExecutionMode::Hosted,
+        ExecutionMode::Remote => pb::ExecutionMode::Remote,
     }
 }
 

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use chassis::problem::{Problem, comma_separated};
-use model::{DagBundleName, DeployNumber, DeploymentName, RollbackId, RollbackName, Sha256Digest};
+use model::{
+    DagBundleName, DeployName, DeployNumber, DeployState, DeploymentName, RollbackId, RollbackName,
+    Sha256Digest,
+};
 use proto::common::v1::ErrorReason;
 use tonic::Code;
 
@@ -18,6 +21,7 @@ use crate::store::Error;
 pub(super) struct About<'a> {
     pub(super) deployment: &'a DeploymentName,
     pub(super) expected_latest: Option<DeployNumber>,
+    /// The deploy that it was about, or the target of a rollback.
     pub(super) target: Option<DeployNumber>,
     pub(super) rollback: Option<RollbackId>,
 }
@@ -29,6 +33,14 @@ impl<'a> About<'a> {
             expected_latest: None,
             target: None,
             rollback: None,
+        }
+    }
+
+    pub(super) const fn deploy(deploy: &'a DeployName) -> Self {
+        let about = Self::deployment(deploy.deployment());
+        Self {
+            target: Some(deploy.number()),
+            ..about
         }
     }
 
@@ -60,10 +72,15 @@ impl<'a> About<'a> {
             Error::Refused(Refusal::BundlesMissing(digests)) => {
                 bundles_missing(deployment, &digests)
             }
-            Error::TargetMissing => {
+            Error::DeployMissing => {
                 let target = target.unwrap_or(DeployNumber::NONE);
-                deploy_missing(&model::DeployName::new(deployment.clone(), target))
+                deploy_missing(&DeployName::new(deployment.clone(), target))
             }
+            Error::StateFinal(state) => {
+                let target = target.unwrap_or(DeployNumber::NONE);
+                state_final(&DeployName::new(deployment.clone(), target), state)
+            }
+            Error::ReportsNotTaken => reports_not_taken(deployment),
             Error::RollbackElsewhere => match rollback {
                 Some(id) => {
                     Problem::not_found("rollback", &RollbackName::new(deployment.clone(), id))
@@ -98,7 +115,7 @@ pub(super) fn deployment_missing(name: &DeploymentName) -> Problem {
     Problem::not_found(DEPLOYMENT, name)
 }
 
-pub(super) fn deploy_missing(name: &model::DeployName) -> Problem {
+pub(super) fn deploy_missing(name: &DeployName) -> Problem {
     Problem::not_found("deploy", name)
 }
 
@@ -161,7 +178,7 @@ pub(super) fn latest_changed(
     expected: Option<DeployNumber>,
     latest: DeployNumber,
 ) -> Problem {
-    let name = |number| model::DeployName::new(deployment.clone(), number);
+    let name = |number| DeployName::new(deployment.clone(), number);
     let latest = name(latest);
     let expected = expected
         .map(name)
@@ -216,6 +233,28 @@ pub(super) fn permit_used() -> Problem {
         ErrorReason::PermitUsed,
         "the permit was used before, for another rollback",
     )
+}
+
+fn state_final(deploy: &DeployName, state: DeployState) -> Problem {
+    Problem::new(
+        Code::FailedPrecondition,
+        ErrorReason::DeployStateFinal,
+        format!("{deploy} is {state}, which is final: nothing is left to report"),
+    )
+    .with("deploy", deploy)
+    .with("state", state)
+}
+
+fn reports_not_taken(deployment: &DeploymentName) -> Problem {
+    Problem::new(
+        Code::FailedPrecondition,
+        ErrorReason::ReportsNotTaken,
+        format!(
+            "deploys of {deployment} are recorded as already done (delivery RECORD), so nobody \
+             reports them"
+        ),
+    )
+    .with("deployment", deployment)
 }
 
 fn not_allowed(obstacles: &[Obstacle]) -> Problem {

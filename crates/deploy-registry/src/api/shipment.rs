@@ -53,6 +53,8 @@ pub(super) fn deploy(
         etag: _,
         image_verification: _,
         image_verification_reason: _,
+        state_reason: _,
+        update_time: _,
     } = deploy;
     let description = fields.text("deploy.description", description, 500);
     let shipment = fields

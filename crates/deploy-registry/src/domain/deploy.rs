@@ -23,12 +23,17 @@ pub(crate) struct Deploy {
     /// The Deployment's settings when the deploy was written.
     pub(crate) settings: Settings,
     pub(crate) state: DeployState,
+    /// Why it is in that state, for people.
+    pub(crate) state_reason: String,
     pub(crate) created_by: Principal,
     pub(crate) create_time: DateTime<Utc>,
     /// When it reached the state DEPLOYED.
     pub(crate) deploy_time: Option<DateTime<Utc>>,
     /// When it ceased to be the current one.
     pub(crate) ceased_time: Option<DateTime<Utc>>,
+    pub(crate) update_time: DateTime<Utc>,
+    /// The Deployment's change with which the deploy last changed.
+    pub(crate) change: i64,
 }
 
 /// What a deploy shipped.
@@ -171,10 +176,13 @@ pub(crate) mod tests {
             rollback: None,
             settings: Settings::new(),
             state: DeployState::Deployed,
+            state_reason: String::new(),
             created_by: "user:alice@example.com".parse().unwrap(),
             create_time: time,
             deploy_time: Some(time),
             ceased_time: None,
+            update_time: time,
+            change: number + 1,
         }
     }
 

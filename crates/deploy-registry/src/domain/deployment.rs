@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use model::{DagDeployMode, DeployName, DeployNumber, DeploymentName, Principal};
+use model::{DagDeployMode, DeployName, DeployNumber, DeployState, DeploymentName, Principal};
 use uuid::Uuid;
 
 use super::{History, Revision};
@@ -30,6 +30,66 @@ impl fmt::Display for DeploymentUid {
 /// What configures a Deployment beside its deploys. A rollback never touches it.
 pub(crate) type Settings = BTreeMap<String, String>;
 
+/// How deploys get to a Deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// They are recorded as already done.
+    Record,
+    /// Whoever ships them reports how it goes.
+    Agent,
+}
+
+impl Delivery {
+    const ALL: [Self; 2] = [Self::Record, Self::Agent];
+
+    /// The text that is stored.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Record => "RECORD",
+            Self::Agent => "AGENT",
+        }
+    }
+
+    /// The delivery of a stored text.
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|found| found.as_str() == text)
+    }
+
+    /// The state in which a deploy is written.
+    pub(crate) const fn first_state(self) -> DeployState {
+        match self {
+            Self::Record => DeployState::Deployed,
+            Self::Agent => DeployState::Pending,
+        }
+    }
+}
+
+/// Where tasks run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExecutionMode {
+    /// With Airflow itself.
+    Hosted,
+    /// By remote agents, elsewhere.
+    Remote,
+}
+
+impl ExecutionMode {
+    const ALL: [Self; 2] = [Self::Hosted, Self::Remote];
+
+    /// The text that is stored.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hosted => "HOSTED",
+            Self::Remote => "REMOTE",
+        }
+    }
+
+    /// The mode of a stored text.
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|found| found.as_str() == text)
+    }
+}
+
 /// One Airflow environment with a deploy history.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Deployment {
@@ -40,6 +100,8 @@ pub(crate) struct Deployment {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) dag_deploy_mode: DagDeployMode,
     pub(crate) rollback_enabled: bool,
+    pub(crate) delivery: Delivery,
+    pub(crate) execution_mode: ExecutionMode,
     pub(crate) settings: Settings,
     pub(crate) history: History,
     /// Counts the changes of the Deployment and of its history.
@@ -68,6 +130,8 @@ pub(crate) struct NewDeployment {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) dag_deploy_mode: DagDeployMode,
     pub(crate) rollback_enabled: bool,
+    pub(crate) delivery: Delivery,
+    pub(crate) execution_mode: ExecutionMode,
     pub(crate) settings: Settings,
     pub(crate) created_by: Principal,
     pub(crate) create_time: DateTime<Utc>,
@@ -89,6 +153,8 @@ pub(crate) mod tests {
             labels: BTreeMap::new(),
             dag_deploy_mode: DagDeployMode::DagOnly,
             rollback_enabled: true,
+            delivery: Delivery::Record,
+            execution_mode: ExecutionMode::Hosted,
             settings: Settings::new(),
             history: History {
                 latest: number(latest),

@@ -1,31 +1,5 @@
+use super::{Deploy, History};
 use chrono::{DateTime, TimeDelta, Utc};
-use model::DeployNumber;
-
-use super::Deploy;
-
-/// Where the history of a Deployment stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct History {
-    /// The highest number. Every write compares against it.
-    pub(crate) latest: DeployNumber,
-    /// The deploy that runs now.
-    pub(crate) current: DeployNumber,
-    /// The deploy that ran before it.
-    pub(crate) previous: DeployNumber,
-}
-
-impl History {
-    /// The number of the next deploy.
-    pub(crate) fn next(self) -> DeployNumber {
-        Self::after(self.latest)
-    }
-
-    /// The number of the deploy after this one.
-    pub(crate) fn after(latest: DeployNumber) -> DeployNumber {
-        // After the greatest number there is none, and nobody gets there.
-        latest.next().unwrap_or(latest)
-    }
-}
 
 /// How long a deploy stays a possible target of a rollback after it ceased to be the current one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +28,8 @@ impl Retention {
 
 #[cfg(test)]
 mod tests {
+    use model::DeployNumber;
+
     use super::*;
     use crate::domain::deploy::tests::deploy;
 

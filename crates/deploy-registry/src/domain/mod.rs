@@ -3,10 +3,13 @@
 
 mod blocker;
 mod bundle;
+mod change;
 mod deploy;
 mod deployment;
 mod expiry;
+mod history;
 mod mount_path;
+mod report;
 mod revision;
 mod rollback;
 mod shipment;
@@ -14,10 +17,15 @@ mod verification;
 
 pub(crate) use blocker::{Blocker, BlockerCode, Facts, blockers};
 pub(crate) use bundle::{Bundle, BundleSize, StoredBundle};
+pub(crate) use change::ChangeKind;
 pub(crate) use deploy::{Deploy, DeployTrigger, DeployType, GitSource, PermitId, RollbackOrigin};
-pub(crate) use deployment::{Deployment, DeploymentUid, NewDeployment, Settings};
-pub(crate) use expiry::{History, Retention};
+pub(crate) use deployment::{
+    Delivery, Deployment, DeploymentUid, ExecutionMode, NewDeployment, Settings,
+};
+pub(crate) use expiry::Retention;
+pub(crate) use history::History;
 pub(crate) use mount_path::MountPath;
+pub(crate) use report::{Final, Report, report};
 pub(crate) use revision::{
     Component, Image, MOST_DBT_BUNDLES, Revision, RevisionDigest, changed_components,
 };

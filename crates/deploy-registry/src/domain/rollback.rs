@@ -24,6 +24,8 @@ pub(crate) struct ComposedRollback {
     pub(crate) replaced: DeployNumber,
     pub(crate) scope: Scope,
     pub(crate) settings: Settings,
+    /// The state that the deploy is written in.
+    pub(crate) state: DeployState,
     /// What the person must be permitted.
     pub(crate) needed: PermissionSet,
 }
@@ -57,6 +59,7 @@ pub(crate) fn compose(
         replaced: current.name.number(),
         scope,
         settings: deployment.settings.clone(),
+        state: deployment.delivery.first_state(),
         needed: required_permissions(target.revision.mode, mode_now, scope, has_dbt),
     })
 }
@@ -94,8 +97,13 @@ fn compose_revision(
 }
 
 impl ComposedRollback {
-    /// The deploy, as it is written at `time`.
-    pub(crate) fn into_deploy(self, author: RollbackAuthor, time: DateTime<Utc>) -> Deploy {
+    /// The deploy, as it is written at `time` with this change of the Deployment.
+    pub(crate) fn into_deploy(
+        self,
+        author: RollbackAuthor,
+        time: DateTime<Utc>,
+        change: i64,
+    ) -> Deploy {
         let Self {
             name,
             deploy_type,
@@ -105,6 +113,7 @@ impl ComposedRollback {
             replaced,
             scope,
             settings,
+            state,
             needed: _,
         } = self;
         let RollbackAuthor {
@@ -131,11 +140,14 @@ impl ComposedRollback {
                 permit,
             }),
             settings,
-            state: DeployState::Deployed,
+            state,
+            state_reason: String::new(),
             created_by: person,
             create_time: time,
-            deploy_time: Some(time),
+            deploy_time: (state == DeployState::Deployed).then_some(time),
             ceased_time: None,
+            update_time: time,
+            change,
         }
     }
 }
@@ -308,7 +320,7 @@ mod tests {
             person: "user:alice@example.com".parse().unwrap(),
             description: "bad DAGs".to_owned(),
         };
-        let deploy = composed.into_deploy(author.clone(), deploy(1).create_time);
+        let deploy = composed.into_deploy(author.clone(), deploy(1).create_time, 9);
         assert_eq!(
             deploy.name.to_string(),
             "workspaces/data/deployments/etl/deploys/9"

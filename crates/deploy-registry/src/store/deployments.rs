@@ -4,8 +4,11 @@ use chassis::{args, transaction};
 use model::{DeployNumber, DeploymentName, WorkspaceName};
 use uuid::Uuid;
 
+use super::changes::{Counted, log};
 use super::{Attempt, Error, Listing, Reading, Store, documents, rows};
-use crate::domain::{Deployment, DeploymentUid, History, NewDeployment};
+use crate::domain::{
+    ChangeKind, Delivery, Deployment, DeploymentUid, ExecutionMode, History, NewDeployment,
+};
 
 #[derive(sqlx::FromRow)]
 struct DeploymentRow {
@@ -17,6 +20,8 @@ struct DeploymentRow {
     labels: String,
     dag_deploy_mode: String,
     rollback_enabled: bool,
+    delivery: String,
+    execution_mode: String,
     settings: String,
     latest_number: i64,
     current_number: i64,
@@ -113,7 +118,8 @@ async fn next_rows(
     Ok(connection
         .fetch_all(
             "SELECT d.uid, d.workspace, d.deployment_id, d.display_name, d.description, d.labels,
-                    d.dag_deploy_mode, d.rollback_enabled, d.settings, d.latest_number,
+                    d.dag_deploy_mode, d.rollback_enabled, d.delivery, d.execution_mode,
+                    d.settings, d.latest_number,
                     d.current_number, d.previous_number, d.change, d.created_by,
                     d.create_time, d.update_time, c.revision AS current_revision
              FROM deployments d
@@ -141,6 +147,12 @@ async fn create(
         // Whoever was faster may have been this very request.
         return replay(tx, request).await?.ok_or(Error::DeploymentExists);
     }
+    let counted = Counted {
+        uid: new.uid,
+        change: 1,
+        time: new.create_time,
+    };
+    log(tx, counted, ChangeKind::DeploymentCreated, None).await?;
     requests::remember(tx, request, &new.name, new.create_time).await?;
     deployment(tx, &new.name)
         .await?
@@ -154,7 +166,8 @@ pub(super) async fn deployment(
     connection
         .fetch_optional::<DeploymentRow>(
             "SELECT d.uid, d.workspace, d.deployment_id, d.display_name, d.description, d.labels,
-                    d.dag_deploy_mode, d.rollback_enabled, d.settings, d.latest_number,
+                    d.dag_deploy_mode, d.rollback_enabled, d.delivery, d.execution_mode,
+                    d.settings, d.latest_number,
                     d.current_number, d.previous_number, d.change, d.created_by,
                     d.create_time, d.update_time, c.revision AS current_revision
              FROM deployments d
@@ -194,6 +207,8 @@ async fn insert(tx: &mut Connection, new: &NewDeployment) -> Result<bool, Error>
         labels,
         dag_deploy_mode,
         rollback_enabled,
+        delivery,
+        execution_mode,
         settings,
         created_by,
         create_time,
@@ -202,9 +217,10 @@ async fn insert(tx: &mut Connection, new: &NewDeployment) -> Result<bool, Error>
         .execute(
             "INSERT INTO deployments
                  (uid, workspace, deployment_id, display_name, description, labels,
-                  dag_deploy_mode, rollback_enabled, settings, latest_number, current_number,
-                  previous_number, change, created_by, create_time, update_time)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, 0, 1, $10, $11, $11)
+                  dag_deploy_mode, rollback_enabled, delivery, execution_mode, settings,
+                  latest_number, current_number, previous_number, change, created_by,
+                  create_time, update_time)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0, 0, 1, $12, $13, $13)
              ON CONFLICT (workspace, deployment_id) DO NOTHING",
             args![
                 uid.get(),
@@ -215,6 +231,8 @@ async fn insert(tx: &mut Connection, new: &NewDeployment) -> Result<bool, Error>
                 documents::write_map(labels)?,
                 dag_deploy_mode.as_str(),
                 *rollback_enabled,
+                delivery.as_str(),
+                execution_mode.as_str(),
                 documents::write_map(settings)?,
                 created_by.to_string(),
                 *create_time,
@@ -251,6 +269,8 @@ impl TryFrom<DeploymentRow> for Deployment {
             labels,
             dag_deploy_mode,
             rollback_enabled,
+            delivery,
+            execution_mode,
             settings,
             latest_number,
             current_number,
@@ -270,6 +290,9 @@ impl TryFrom<DeploymentRow> for Deployment {
             labels: documents::read_map(&labels)?,
             dag_deploy_mode: dag_deploy_mode.parse().map_err(Error::corrupt)?,
             rollback_enabled,
+            delivery: read_delivery(&delivery)?,
+            execution_mode: ExecutionMode::from_text(&execution_mode)
+                .ok_or_else(|| Error::corrupt(format!("execution mode {execution_mode:?}")))?,
             settings: documents::read_map(&settings)?,
             history: history(latest_number, current_number, previous_number)?,
             change,
@@ -310,4 +333,8 @@ fn history(latest: i64, current: i64, previous: i64) -> Result<History, Error> {
 
 pub(super) fn number(number: i64) -> Result<DeployNumber, Error> {
     DeployNumber::new(number).map_err(Error::corrupt)
+}
+
+pub(super) fn read_delivery(text: &str) -> Result<Delivery, Error> {
+    Delivery::from_text(text).ok_or_else(|| Error::corrupt(format!("delivery {text:?}")))
 }

@@ -6,12 +6,14 @@ use model::{DeployName, DeployNumber, DeployState, DeploymentName, Principal};
 use uuid::Uuid;
 
 use super::bundles::bundles;
+use super::changes::{Counted, log};
 use super::deploy_row::DeployRow;
-use super::deployments::{head, number};
+use super::deployments::{head, number, read_delivery};
+use super::states::supersede;
 use super::{Attempt, Error, Listing, Reading, Store, documents, rows};
 use crate::domain::{
-    Deploy, DeployTrigger, DeploymentUid, GitSource, History, ImageVerification, Revision,
-    Shipment, changed_components,
+    ChangeKind, Deploy, DeployTrigger, DeploymentUid, GitSource, History, ImageVerification,
+    Revision, Shipment, changed_components,
 };
 
 /// A deploy, and where the history stood when it was read.
@@ -40,9 +42,12 @@ pub(crate) struct NewDeploy {
 struct AdvancedRow {
     uid: Uuid,
     latest_number: i64,
+    current_number: i64,
     previous_number: i64,
+    delivery: String,
     dag_deploy_mode: String,
     settings: String,
+    change: i64,
     update_time: i64,
 }
 
@@ -126,9 +131,10 @@ async fn next_rows(
     Ok(connection
         .fetch_all(
             "SELECT number, deploy_type, deploy_trigger, description, revision, revision_digest,
-                    changed_components, git, settings, state, created_by, create_time,
-                    deploy_time, ceased_time, source_number, replaced_number, rollback_scope,
-                    rollback_id, permit_id, image_verification, image_verification_reason
+                    changed_components, git, settings, state, state_reason, created_by, create_time,
+                    deploy_time, ceased_time, update_time, change, source_number, replaced_number,
+                    rollback_scope, rollback_id, permit_id, image_verification,
+                    image_verification_reason
              FROM deploys
              WHERE deployment_uid = $1 AND number < $2
              ORDER BY number DESC
@@ -162,20 +168,23 @@ async fn create(
 /// Takes the next number, if the latest deploy is the expected one. From here on to the end of the
 /// transaction nobody else writes to the history, and if it fails nobody has.
 ///
-/// Deploys are recorded as already done: the new one is the current one at once. The time of the
-/// history never runs backwards, even if the clocks of two replicas differ.
+/// With the delivery RECORD the new one is the current one at once. The time of the history never runs
+/// backwards, even if the clocks of two replicas differ.
 async fn advance(tx: &mut Connection, new: &NewDeploy) -> Result<Option<AdvancedRow>, Error> {
     Ok(tx
         .fetch_optional(
             "UPDATE deployments
              SET latest_number = latest_number + 1,
-                 current_number = latest_number + 1,
-                 previous_number = current_number,
+                 current_number =
+                     CASE WHEN delivery = 'RECORD' THEN latest_number + 1 ELSE current_number END,
+                 previous_number =
+                     CASE WHEN delivery = 'RECORD' THEN current_number ELSE previous_number END,
                  change = change + 1,
                  update_time = CASE WHEN update_time > $4 THEN update_time ELSE $4 END
              WHERE workspace = $1 AND deployment_id = $2
                AND latest_number = COALESCE($3, latest_number)
-             RETURNING uid, latest_number, previous_number, dag_deploy_mode, settings, update_time",
+             RETURNING uid, latest_number, current_number, previous_number, delivery,
+                       dag_deploy_mode, settings, change, update_time",
             args![
                 new.deployment.workspace().id(),
                 new.deployment.id(),
@@ -204,9 +213,12 @@ async fn ship(tx: &mut Connection, row: AdvancedRow, new: &NewDeploy) -> Result<
     let AdvancedRow {
         uid,
         latest_number,
+        current_number,
         previous_number,
+        delivery,
         dag_deploy_mode,
         settings,
+        change,
         update_time,
     } = row;
     let NewDeploy {
@@ -221,21 +233,29 @@ async fn ship(tx: &mut Connection, row: AdvancedRow, new: &NewDeploy) -> Result<
     } = new;
     let uid = DeploymentUid::new(uid);
     let mode = dag_deploy_mode.parse().map_err(Error::corrupt)?;
+    let state = read_delivery(&delivery)?.first_state();
     let time = time(update_time)?;
-    let latest = number(latest_number)?;
+    let counted = Counted { uid, change, time };
     let history = History {
-        latest,
-        current: latest,
+        latest: number(latest_number)?,
+        current: number(current_number)?,
         previous: number(previous_number)?,
     };
+    let before = number(latest_number - 1)?;
+    let deployed = state == DeployState::Deployed;
+    let ran = if deployed {
+        history.previous
+    } else {
+        history.current
+    };
 
-    let base = base(tx, uid, latest_number - 1, previous_number).await?;
+    let base = base(tx, uid, before, ran).await?;
     let stored = bundles(tx, uid, shipment.bundles()).await?;
     let revision = shipment
         .onto(base.as_ref(), mode, &stored)
         .map_err(Error::Refused)?;
     let deploy = Deploy {
-        name: DeployName::new(deployment.clone(), latest),
+        name: DeployName::new(deployment.clone(), history.latest),
         deploy_type: shipment.deploy_type(mode),
         trigger: DeployTrigger::Api,
         description: description.clone(),
@@ -246,14 +266,24 @@ async fn ship(tx: &mut Connection, row: AdvancedRow, new: &NewDeploy) -> Result<
         git: git.clone(),
         rollback: None,
         settings: documents::read_map(&settings)?,
-        state: DeployState::Deployed,
+        state,
+        state_reason: String::new(),
         created_by: created_by.clone(),
         create_time: time,
-        deploy_time: Some(time),
+        deploy_time: deployed.then_some(time),
         ceased_time: None,
+        update_time: time,
+        change,
     };
-    cease(tx, uid, history.previous, time).await?;
+    if deployed {
+        cease(tx, uid, ran, time).await?;
+    }
     insert(tx, uid, &deploy, None).await?;
+    let shipped = Some((history.latest, state));
+    log(tx, counted, ChangeKind::DeployCreated, shipped).await?;
+    if !deployed {
+        supersede(tx, uid, before, &deploy.name, time).await?;
+    }
     Ok(Entry { deploy, history })
 }
 
@@ -262,14 +292,14 @@ async fn ship(tx: &mut Connection, row: AdvancedRow, new: &NewDeploy) -> Result<
 async fn base(
     tx: &mut Connection,
     uid: DeploymentUid,
-    latest: i64,
-    current: i64,
+    latest: DeployNumber,
+    current: DeployNumber,
 ) -> Result<Option<Revision>, Error> {
     for number in [latest, current] {
         let found = tx
             .fetch_optional::<(String, String)>(
                 "SELECT state, revision FROM deploys WHERE deployment_uid = $1 AND number = $2",
-                args![uid.get(), number],
+                args![uid.get(), number.get()],
             )
             .await?;
         let Some((state, revision)) = found else {
@@ -322,10 +352,13 @@ pub(super) async fn insert(
         rollback,
         settings,
         state,
+        state_reason,
         created_by,
         create_time,
         deploy_time,
         ceased_time,
+        update_time,
+        change,
     } = deploy;
     let changed = changed
         .iter()
@@ -339,12 +372,12 @@ pub(super) async fn insert(
         .execute(
             "INSERT INTO deploys
                  (deployment_uid, number, deploy_type, deploy_trigger, description, revision,
-                  revision_digest, changed_components, git, settings, state, created_by,
-                  create_time, deploy_time, ceased_time, source_number, replaced_number,
-                  rollback_scope, rollback_id, permit_id, permit, image_verification,
-                  image_verification_reason)
+                  revision_digest, changed_components, git, settings, state, state_reason,
+                  created_by, create_time, deploy_time, ceased_time, update_time, change,
+                  source_number, replaced_number, rollback_scope, rollback_id, permit_id, permit,
+                  image_verification, image_verification_reason)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
-                     $18, $19, $20, $21, $22, $23)
+                     $18, $19, $20, $21, $22, $23, $24, $25, $26)
              ON CONFLICT (permit_id) DO NOTHING",
             args![
                 uid.get(),
@@ -358,10 +391,13 @@ pub(super) async fn insert(
                 git.as_ref().map(documents::write_git).transpose()?,
                 documents::write_map(settings)?,
                 state.as_str(),
+                state_reason,
                 created_by.to_string(),
                 *create_time,
                 *deploy_time,
                 *ceased_time,
+                *update_time,
+                *change,
                 rollback.map(|rollback| rollback.source.get()),
                 rollback.map(|rollback| rollback.replaced.get()),
                 rollback.map(|rollback| rollback.scope.as_str()),
@@ -418,9 +454,10 @@ pub(super) async fn deploy(
     connection
         .fetch_optional::<DeployRow>(
             "SELECT number, deploy_type, deploy_trigger, description, revision, revision_digest,
-                    changed_components, git, settings, state, created_by, create_time,
-                    deploy_time, ceased_time, source_number, replaced_number, rollback_scope,
-                    rollback_id, permit_id, image_verification, image_verification_reason
+                    changed_components, git, settings, state, state_reason, created_by, create_time,
+                    deploy_time, ceased_time, update_time, change, source_number, replaced_number,
+                    rollback_scope, rollback_id, permit_id, image_verification,
+                    image_verification_reason
              FROM deploys
              WHERE deployment_uid = $1 AND number = $2",
             args![uid.get(), name.number().get()],

@@ -1,21 +1,23 @@
 //! What the registry keeps, on either database. One method is one transaction.
 //!
 //! The row of a Deployment is the lock of its history: whoever writes a deploy updates that row
-//! first, and so stands in line. Nothing in `deploys` is changed once it is written, but the time
-//! when a deploy ceased to be the current one.
+//! first, and so stands in line. Of a deploy that is written, what it ships is never changed, but its
+//! state, and when it ceased to be the current one.
 
 mod bundles;
+mod changes;
 mod deploy_row;
 mod deployments;
 mod deploys;
 mod documents;
 mod rollbacks;
+mod states;
 #[cfg(test)]
 mod tests;
 
 use chassis::database::{self, Database, Migrations, StoreError};
 use chassis::requests::Reused;
-use model::DeployNumber;
+use model::{DeployNumber, DeployState};
 
 use crate::domain::{Blocker, Refusal};
 
@@ -113,8 +115,12 @@ pub(crate) enum Error {
     LatestDeployChanged { latest: DeployNumber },
     #[error("the Deployment cannot take the deploy")]
     Refused(Refusal),
-    #[error("the target deploy does not exist")]
-    TargetMissing,
+    #[error("the deploy does not exist")]
+    DeployMissing,
+    #[error("the state of the deploy is final: {0}")]
+    StateFinal(DeployState),
+    #[error("the Deployment takes no reports")]
+    ReportsNotTaken,
     #[error("the rollback is another Deployment's")]
     RollbackElsewhere,
     #[error("the rollback id is closed")]
@@ -137,7 +143,9 @@ impl StoreError for Error {
             | Self::DeploymentExists
             | Self::LatestDeployChanged { latest: _ }
             | Self::Refused(_)
-            | Self::TargetMissing
+            | Self::DeployMissing
+            | Self::StateFinal(_)
+            | Self::ReportsNotTaken
             | Self::RollbackElsewhere
             | Self::RollbackClosed
             | Self::Blocked(_)

@@ -11,12 +11,14 @@ use model::{
 use uuid::Uuid;
 
 use super::bundles::bundles;
+use super::changes::{Counted, log};
 use super::deployments::{deployment, number};
 use super::deploys::{Entry, cease, deploy, entry, insert, not_advanced};
+use super::states::supersede;
 use super::{Error, Store};
 use crate::domain::{
-    ComposedRollback, Deploy, Deployment, DeploymentUid, Facts, History, PermitId, Retention,
-    RollbackAuthor, blockers, compose,
+    ChangeKind, ComposedRollback, Deploy, Deployment, DeploymentUid, Facts, History, PermitId,
+    Retention, RollbackAuthor, blockers, compose,
 };
 
 /// What became of a rollback id.
@@ -158,8 +160,8 @@ impl Store {
             let target = DeployName::new(write.deployment.clone(), write.target);
             let facts = facts(tx, &target).await?;
             let composed = judge(tx, write, &facts).await?;
-            let time = facts.deployment.update_time;
-            let deploy = composed.into_deploy(write.author.clone(), time);
+            let (time, change) = (facts.deployment.update_time, facts.deployment.change);
+            let deploy = composed.into_deploy(write.author.clone(), time, change);
             advance(tx, &facts.deployment, &deploy, &write.permit.jws).await
         })
     }
@@ -249,7 +251,7 @@ async fn facts(connection: &mut Connection, target: &DeployName) -> Result<Rollb
     let found = deployment(connection, target.deployment()).await?;
     let deployment = found.ok_or(Error::DeploymentMissing)?;
     let found = deploy(connection, deployment.uid, target).await?;
-    let target = found.ok_or(Error::TargetMissing)?;
+    let target = found.ok_or(Error::DeployMissing)?;
     let current = deployment.history.current;
     let current = if current.is_none() {
         None
@@ -352,34 +354,43 @@ async fn judge(
     Ok(composed)
 }
 
-/// Writes the deploy and makes it the current one, with its mode as the Deployment's.
+/// Writes the deploy, with its mode as the Deployment's. Unless somebody ships it first, it is the
+/// current one at once.
 async fn advance(
     tx: &mut Connection,
     deployment: &Deployment,
     deploy: &Deploy,
     permit: &str,
 ) -> Result<Entry, Error> {
-    let latest = deploy.name.number();
-    let previous = deployment.history.current;
+    let uid = deployment.uid;
+    let before = deployment.history;
+    let history = before.advanced(deploy.state);
     tx.execute(
         "UPDATE deployments
-         SET latest_number = $2, current_number = $2, previous_number = $3, dag_deploy_mode = $4
+         SET latest_number = $2, current_number = $3, previous_number = $4, dag_deploy_mode = $5
          WHERE uid = $1",
         args![
-            deployment.uid.get(),
-            latest.get(),
-            previous.get(),
+            uid.get(),
+            history.latest.get(),
+            history.current.get(),
+            history.previous.get(),
             deploy.revision.mode.as_str(),
         ],
     )
     .await?;
-    cease(tx, deployment.uid, previous, deploy.create_time).await?;
-    insert(tx, deployment.uid, deploy, Some(permit)).await?;
-    let history = History {
-        latest,
-        current: latest,
-        previous,
+    let time = deploy.create_time;
+    if history.current != before.current {
+        cease(tx, uid, before.current, time).await?;
+    }
+    insert(tx, uid, deploy, Some(permit)).await?;
+    let counted = Counted {
+        uid,
+        change: deploy.change,
+        time,
     };
+    let written = Some((history.latest, deploy.state));
+    log(tx, counted, ChangeKind::DeployCreated, written).await?;
+    supersede(tx, uid, before.latest, &deploy.name, time).await?;
     Ok(Entry {
         deploy: deploy.clone(),
         history,

@@ -357,6 +357,19 @@ pub enum ErrorReason {
     ///    "resource": "…", "managed_by": "platform" } }
     /// ```
     ManagedByAnotherPolicy = 31,
+    /// The deploy is in a final state, and the report says another one. Nothing is left to report.
+    ///
+    /// ```text
+    /// FAILED_PRECONDITION { "reason": "DEPLOY_STATE_FINAL", "metadata": {
+    ///    "deploy": "…/deploys/7", "state": "SUPERSEDED" } }
+    /// ```
+    DeployStateFinal = 40,
+    /// The Deployment's deploys are recorded as already done (delivery RECORD), so nobody reports them.
+    ///
+    /// ```text
+    /// FAILED_PRECONDITION { "reason": "REPORTS_NOT_TAKEN", "metadata": { "deployment": "…" } }
+    /// ```
+    ReportsNotTaken = 41,
     /// The image registry does not have the image. Push it, then try again.
     ///
     /// ```text
@@ -406,6 +419,8 @@ impl ErrorReason {
             Self::RoleBuiltIn => "ERROR_REASON_ROLE_BUILT_IN",
             Self::RoleTooWide => "ERROR_REASON_ROLE_TOO_WIDE",
             Self::ManagedByAnotherPolicy => "ERROR_REASON_MANAGED_BY_ANOTHER_POLICY",
+            Self::DeployStateFinal => "ERROR_REASON_DEPLOY_STATE_FINAL",
+            Self::ReportsNotTaken => "ERROR_REASON_REPORTS_NOT_TAKEN",
             Self::ImageMissing => "ERROR_REASON_IMAGE_MISSING",
         }
     }
@@ -452,6 +467,8 @@ impl ErrorReason {
             "ERROR_REASON_MANAGED_BY_ANOTHER_POLICY" => {
                 Some(Self::ManagedByAnotherPolicy)
             }
+            "ERROR_REASON_DEPLOY_STATE_FINAL" => Some(Self::DeployStateFinal),
+            "ERROR_REASON_REPORTS_NOT_TAKEN" => Some(Self::ReportsNotTaken),
             "ERROR_REASON_IMAGE_MISSING" => Some(Self::ImageMissing),
             _ => None,
         }

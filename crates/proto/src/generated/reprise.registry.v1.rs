@@ -197,7 +197,8 @@ pub struct Deploy {
     #[prost(string, tag = "5")]
     pub description: ::prost::alloc::string::String,
     /// revision is what runs after the deploy. In CreateDeploy set the parts that the deploy ships;
-    /// the parts that are not set are inherited from the deploy before it.
+    /// the parts that are not set are inherited from the deploy before it, or, if that is FAILED or
+    /// SUPERSEDED, from the current one.
     #[prost(message, optional, tag = "6")]
     pub revision: ::core::option::Option<Revision>,
     /// changed_components are the parts in which the revision differs from the one before it.
@@ -236,6 +237,13 @@ pub struct Deploy {
     /// etag changes whenever the deploy changes.
     #[prost(string, tag = "16")]
     pub etag: ::prost::alloc::string::String,
+    /// state_reason says why the deploy is in its state, in words of whoever reported it; for
+    /// SUPERSEDED, which deploy overtook it.
+    #[prost(string, tag = "17")]
+    pub state_reason: ::prost::alloc::string::String,
+    /// update_time is when the deploy last changed.
+    #[prost(message, optional, tag = "18")]
+    pub update_time: ::core::option::Option<::prost_types::Timestamp>,
     /// image_verification says whether the image registry confirmed the image when the deploy was
     /// written.
     #[prost(enumeration = "ImageVerification", tag = "40")]
@@ -372,7 +380,7 @@ pub enum DeployState {
     Pending = 1,
     /// Being shipped.
     RollingOut = 2,
-    /// Shipped. Deploys of today's only delivery, RECORD, are recorded in this state.
+    /// Shipped. With the delivery RECORD, deploys are written in this state.
     Deployed = 3,
     /// Could not be shipped.
     Failed = 4,
@@ -500,6 +508,79 @@ pub struct Deployment {
     /// created_by is the principal who created the Deployment.
     #[prost(string, tag = "15")]
     pub created_by: ::prost::alloc::string::String,
+    /// delivery says how deploys get to the Deployment. RECORD unless set.
+    #[prost(enumeration = "Delivery", tag = "16")]
+    pub delivery: i32,
+    /// execution_mode says where tasks run. HOSTED unless set.
+    #[prost(enumeration = "ExecutionMode", tag = "17")]
+    pub execution_mode: i32,
+}
+/// Delivery says how deploys get to a Deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Delivery {
+    /// DELIVERY_UNSPECIFIED is RECORD in CreateDeployment.
+    Unspecified = 0,
+    /// Deploys are recorded as already done: each is DEPLOYED when it is written.
+    Record = 1,
+    /// Whoever ships deploys reports how it goes, with ReportDeployState: each is PENDING when it is
+    /// written, and becomes the current one once it is reported as DEPLOYED.
+    Agent = 2,
+}
+impl Delivery {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DELIVERY_UNSPECIFIED",
+            Self::Record => "DELIVERY_RECORD",
+            Self::Agent => "DELIVERY_AGENT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DELIVERY_UNSPECIFIED" => Some(Self::Unspecified),
+            "DELIVERY_RECORD" => Some(Self::Record),
+            "DELIVERY_AGENT" => Some(Self::Agent),
+            _ => None,
+        }
+    }
+}
+/// ExecutionMode says where tasks run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ExecutionMode {
+    /// EXECUTION_MODE_UNSPECIFIED is HOSTED in CreateDeployment.
+    Unspecified = 0,
+    /// With Airflow itself.
+    Hosted = 1,
+    /// By remote agents, elsewhere.
+    Remote = 2,
+}
+impl ExecutionMode {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "EXECUTION_MODE_UNSPECIFIED",
+            Self::Hosted => "EXECUTION_MODE_HOSTED",
+            Self::Remote => "EXECUTION_MODE_REMOTE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "EXECUTION_MODE_UNSPECIFIED" => Some(Self::Unspecified),
+            "EXECUTION_MODE_HOSTED" => Some(Self::Hosted),
+            "EXECUTION_MODE_REMOTE" => Some(Self::Remote),
+            _ => None,
+        }
+    }
 }
 /// CreateDeploymentRequest is the request of CreateDeployment.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -627,6 +708,26 @@ pub struct ListDeploysResponse {
     /// next_page_token is empty on the last page.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
+}
+/// ReportDeployStateRequest is the request of ReportDeployState.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReportDeployStateRequest {
+    /// name is `workspaces/{workspace}/deployments/{deployment}/deploys/{number}`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// state is ROLLING_OUT, DEPLOYED or FAILED.
+    #[prost(enumeration = "DeployState", tag = "2")]
+    pub state: i32,
+    /// reason says why, for people; at most 500 characters.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// ReportDeployStateResponse is the answer of ReportDeployState.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReportDeployStateResponse {
+    /// deploy is the deploy as it is now.
+    #[prost(message, optional, tag = "1")]
+    pub deploy: ::core::option::Option<Deploy>,
 }
 /// UploadDagBundleRequest is one message of the upload: the header first, then only chunks.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -972,6 +1073,9 @@ pub mod deploy_registry_service_client {
         /// installation asks image registries, it waits for them: at most 10 seconds. An image that its
         /// registry does not confirm is refused or recorded as UNVERIFIED, as the installation says.
         ///
+        /// With the delivery RECORD the deploy is DEPLOYED at once, and is the current one. With AGENT it is
+        /// PENDING until ReportDeployState says more; one before it that is unfinished becomes SUPERSEDED.
+        ///
         /// Needs `deployment.images.push` if the deploy ships an image, `deployment.dags.push` if it ships
         /// DAG or dbt bundles, both if both. Safe to retry with a `request_id`. Errors: INVALID_FIELDS,
         /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, LATEST_DEPLOY_CHANGED,
@@ -1068,6 +1172,42 @@ pub mod deploy_registry_service_client {
                     GrpcMethod::new(
                         "reprise.registry.v1.DeployRegistryService",
                         "ListDeploys",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// ReportDeployState says how the shipping of a deploy goes: it is ROLLING_OUT, then DEPLOYED or
+        /// FAILED; ROLLING_OUT may be left out. A deploy that is DEPLOYED is the current one. Reports that
+        /// come late, twice or out of order change nothing: the state that a deploy has can be reported
+        /// again, and a deploy leaves no final state.
+        ///
+        /// Needs `deployment.deploys.report`. Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING,
+        /// RESOURCE_NOT_FOUND, DEPLOY_STATE_FINAL, REPORTS_NOT_TAKEN (the delivery is not AGENT).
+        pub async fn report_deploy_state(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReportDeployStateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReportDeployStateResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/reprise.registry.v1.DeployRegistryService/ReportDeployState",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "reprise.registry.v1.DeployRegistryService",
+                        "ReportDeployState",
                     ),
                 );
             self.inner.unary(req, path, codec).await
@@ -1308,6 +1448,9 @@ pub mod deploy_registry_service_server {
         /// installation asks image registries, it waits for them: at most 10 seconds. An image that its
         /// registry does not confirm is refused or recorded as UNVERIFIED, as the installation says.
         ///
+        /// With the delivery RECORD the deploy is DEPLOYED at once, and is the current one. With AGENT it is
+        /// PENDING until ReportDeployState says more; one before it that is unfinished becomes SUPERSEDED.
+        ///
         /// Needs `deployment.images.push` if the deploy ships an image, `deployment.dags.push` if it ships
         /// DAG or dbt bundles, both if both. Safe to retry with a `request_id`. Errors: INVALID_FIELDS,
         /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, LATEST_DEPLOY_CHANGED,
@@ -1344,6 +1487,22 @@ pub mod deploy_registry_service_server {
             request: tonic::Request<super::ListDeploysRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListDeploysResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        /// ReportDeployState says how the shipping of a deploy goes: it is ROLLING_OUT, then DEPLOYED or
+        /// FAILED; ROLLING_OUT may be left out. A deploy that is DEPLOYED is the current one. Reports that
+        /// come late, twice or out of order change nothing: the state that a deploy has can be reported
+        /// again, and a deploy leaves no final state.
+        ///
+        /// Needs `deployment.deploys.report`. Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING,
+        /// RESOURCE_NOT_FOUND, DEPLOY_STATE_FINAL, REPORTS_NOT_TAKEN (the delivery is not AGENT).
+        async fn report_deploy_state(
+            &self,
+            request: tonic::Request<super::ReportDeployStateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReportDeployStateResponse>,
             tonic::Status,
         > {
             Err(tonic::Status::unimplemented("Not yet implemented"))
@@ -1776,6 +1935,55 @@ pub mod deploy_registry_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListDeploysSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/reprise.registry.v1.DeployRegistryService/ReportDeployState" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReportDeployStateSvc<T: DeployRegistryService>(pub Arc<T>);
+                    impl<
+                        T: DeployRegistryService,
+                    > tonic::server::UnaryService<super::ReportDeployStateRequest>
+                    for ReportDeployStateSvc<T> {
+                        type Response = super::ReportDeployStateResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReportDeployStateRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeployRegistryService>::report_deploy_state(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReportDeployStateSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

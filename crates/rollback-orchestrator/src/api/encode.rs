@@ -98,7 +98,9 @@ pub(super) fn rollback(rollback: Rollback) -> wire::Rollback {
         } => {
             encoded.state = wire::RollbackState::Succeeded.into();
             encoded.deploy = deploy_name(deployment, deploy);
-            encoded.roll_out = self::roll_out(roll_out).into();
+            encoded.roll_out = roll_out
+                .map_or(wire::RollOut::Unspecified, self::roll_out)
+                .into();
             encoded.end_time = Some(timestamp(end_time));
         }
         State::Failed { error, end_time } => {

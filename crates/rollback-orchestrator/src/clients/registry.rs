@@ -19,6 +19,7 @@ use self::decode::Malformed;
 use super::authorization::Permit;
 use super::failure::Failure;
 use crate::domain::history::{Deployment, LeftBehind, Preview, Target};
+use crate::domain::rollback::WrittenDeploy;
 
 pub(crate) const DEPENDENCY: &str = "deploy-registry";
 
@@ -133,7 +134,7 @@ impl Registry {
     }
 
     /// Writes the deploy of a rollback, or returns the one that was written before.
-    pub(crate) async fn write(&self, write: Write<'_>) -> Result<DeployNumber, Failure> {
+    pub(crate) async fn write(&self, write: Write<'_>) -> Result<WrittenDeploy, Failure> {
         let Write {
             rollback,
             target,
@@ -163,7 +164,7 @@ impl Registry {
     pub(crate) async fn close(
         &self,
         rollback: &RollbackName,
-    ) -> Result<Option<DeployNumber>, Failure> {
+    ) -> Result<Option<WrittenDeploy>, Failure> {
         let request = CloseRollbackRequest {
             rollback: rollback.to_string(),
         };

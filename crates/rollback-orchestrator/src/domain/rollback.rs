@@ -54,7 +54,8 @@ pub(crate) enum State {
     /// The new deploy is written.
     Succeeded {
         deploy: DeployNumber,
-        roll_out: RollOut,
+        /// None where somebody else ships the deploy, and has not said that it runs.
+        roll_out: Option<RollOut>,
         end_time: DateTime<Utc>,
     },
     /// No deploy was written, and none ever will be.
@@ -72,6 +73,14 @@ impl Rollback {
             State::Succeeded { .. } | State::Failed { .. } => true,
         }
     }
+}
+
+/// The deploy that a rollback wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WrittenDeploy {
+    pub(crate) number: DeployNumber,
+    /// How its roll-out ended, if it has.
+    pub(crate) roll_out: Option<RollOut>,
 }
 
 codes! {

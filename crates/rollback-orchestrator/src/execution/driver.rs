@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use chassis::backoff;
 use chassis::problem::{Problem, chain};
-use model::names::DeployNumber;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -13,7 +12,7 @@ use super::Inner;
 use crate::clients::authorization::{self, Permit};
 use crate::clients::failure::{self, Failure};
 use crate::clients::registry::{self, Write};
-use crate::domain::rollback::{StepKind, StoredError};
+use crate::domain::rollback::{StepKind, StoredError, WrittenDeploy};
 use crate::store::{Attempt, Error, Job};
 
 /// How often the registry is asked in a row to close a rollback.
@@ -31,7 +30,7 @@ pub(super) struct Driver {
 /// How the writing ended.
 enum Written {
     /// The registry has written the deploy.
-    Deploy(DeployNumber),
+    Deploy(WrittenDeploy),
     /// There is no sense in trying any more.
     GivenUp(StoredError),
     /// The service stops.
@@ -139,7 +138,7 @@ impl Driver {
     }
 
     /// One attempt, whose calls end in the time that is left.
-    async fn attempt(&mut self, left: Duration) -> Result<Result<DeployNumber, Failed>, Error> {
+    async fn attempt(&mut self, left: Duration) -> Result<Result<WrittenDeploy, Failed>, Error> {
         let end = Instant::now() + left;
         let permit = match self.permit.take() {
             Some(permit) => permit,
@@ -225,12 +224,13 @@ impl Driver {
         }
     }
 
-    async fn succeed(&self, deploy: DeployNumber) -> Result<(), Error> {
+    async fn succeed(&self, deploy: WrittenDeploy) -> Result<(), Error> {
         let now = self.inner.environment.now();
         self.inner
             .store
             .succeed(self.job.fence, deploy, now)
             .await?;
+        let deploy = deploy.number;
         tracing::info!(rollback = %self.job.name, %deploy, "the rollback is written");
         Ok(())
     }

@@ -1,10 +1,10 @@
 use chassis::database::Connection;
 use chassis::{args, transaction};
 use chrono::{DateTime, TimeDelta, Utc};
-use model::names::DeployNumber;
 
+use super::rollbacks::NOT_ENDED;
 use super::{Error, Fence, Lease, Store, fenced};
-use crate::domain::rollback::{RollOut, StepKind, StoredError};
+use crate::domain::rollback::{RollOut, StepKind, StoredError, WrittenDeploy};
 
 /// Whether an attempt to write may begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,14 +117,15 @@ impl Store {
         })
     }
 
-    /// Ends a rollback whose deploy is written. Deploys are recorded as already done, so that the
-    /// roll-out has ended too.
+    /// Ends a rollback whose deploy is written. Where deploys are recorded as already done, the
+    /// roll-out has ended too; otherwise it is somebody else's, and nothing is said of it.
     pub(crate) async fn succeed(
         &self,
         fence: Fence,
-        deploy: DeployNumber,
+        deploy: WrittenDeploy,
         now: DateTime<Utc>,
     ) -> Result<(), Error> {
+        let WrittenDeploy { number, roll_out } = deploy;
         transaction!(self.database, |tx| {
             let changed = tx
                 .execute(
@@ -136,8 +137,8 @@ impl Store {
                     args![
                         fence.rollback.get(),
                         fence.counter,
-                        deploy.get(),
-                        RollOut::Deployed.as_str(),
+                        number.get(),
+                        roll_out.map_or(NOT_ENDED, RollOut::as_str),
                         false,
                         now
                     ],
@@ -151,8 +152,11 @@ impl Store {
             )
             .await?;
             end_open_steps(tx, fence, now).await?;
-            begin_step(tx, fence, StepKind::RollOut, now).await?;
-            end_step(tx, fence, StepKind::RollOut, now).await
+            if roll_out.is_some() {
+                begin_step(tx, fence, StepKind::RollOut, now).await?;
+                end_step(tx, fence, StepKind::RollOut, now).await?;
+            }
+            Ok(())
         })
     }
 

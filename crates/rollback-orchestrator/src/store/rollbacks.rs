@@ -12,6 +12,10 @@ use crate::domain::history::DeploymentUid;
 use crate::domain::rollback::{Order, RollOut, Rollback, State, Step, StepKind, StoredError};
 use crate::domain::warning::WarningCode;
 
+/// Stands for a roll-out that has not ended as far as is known: a deploy that is written has a
+/// roll-out in the table.
+pub(super) const NOT_ENDED: &str = "NOT_ENDED";
+
 /// A rollback that was found by its request.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
@@ -167,8 +171,10 @@ fn rollback(rows: Vec<Row>) -> Result<Option<(Rollback, Vec<u8>)>, database::Err
         ("RUNNING", None, None, _, None) => State::Running,
         ("SUCCEEDED", Some(deploy), Some(roll_out), None, Some(end_time)) => State::Succeeded {
             deploy: number(deploy)?,
-            roll_out: RollOut::from_name(&roll_out)
-                .ok_or_else(|| unknown("roll_out", &roll_out))?,
+            roll_out: match roll_out.as_str() {
+                NOT_ENDED => None,
+                text => Some(RollOut::from_name(text).ok_or_else(|| unknown("roll_out", text))?),
+            },
             end_time: time(end_time)?,
         },
         ("FAILED", None, None, Some(error), Some(end_time)) => State::Failed {

@@ -8,7 +8,9 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::history::DeploymentUid;
-use crate::domain::rollback::{Order, RollOut, Rollback, State, StepKind, StoredError};
+use crate::domain::rollback::{
+    Order, RollOut, Rollback, State, StepKind, StoredError, WrittenDeploy,
+};
 use crate::domain::samples::{all_push, number};
 use crate::domain::warning::WarningCode;
 
@@ -33,6 +35,7 @@ on_both_databases!(crate::store::MIGRATIONS;
     a_lost_fence_writes_nothing,
     an_ended_rollback_is_written_to_no_more,
     attempts_are_counted_and_errors_kept,
+    a_deploy_that_somebody_else_ships_is_not_said_to_run,
     after_its_deadline_nothing_is_attempted,
     attention_is_asked_for_until_the_end,
     every_change_of_the_record_changes_its_version,
@@ -238,7 +241,7 @@ async fn two_rollbacks_of_one_deployment_are_never_unwritten_at_once(db: TestDat
         assert!(matches!(second, Acceptance::InProgress(name) if name == first.name));
         begin(&store, job.fence).await;
     }
-    store.succeed(job.fence, number(7), now()).await.unwrap();
+    store.succeed(job.fence, shipped(7), now()).await.unwrap();
     assert_eq!(
         store
             .in_progress(first.name.deployment(), uid)
@@ -451,14 +454,14 @@ async fn a_lost_fence_writes_nothing(db: TestDatabase) {
         store.begin_close(old, &lease, &error("late"), now()).await,
         store.renew_lease(old, &lease, true, now()).await,
         store.release(old).await,
-        store.succeed(old, number(7), now()).await,
+        store.succeed(old, shipped(7), now()).await,
         store.fail(old, &error("late"), now()).await,
     ];
     for outcome in lost {
         assert!(matches!(outcome, Err(Error::Lost)), "{outcome:?}");
     }
     assert_eq!(read(&store, &new.name).await, before);
-    store.succeed(taken.fence, number(7), now()).await.unwrap();
+    store.succeed(taken.fence, shipped(7), now()).await.unwrap();
 }
 
 async fn an_ended_rollback_is_written_to_no_more(db: TestDatabase) {
@@ -466,7 +469,7 @@ async fn an_ended_rollback_is_written_to_no_more(db: TestDatabase) {
     let succeeded = accepted(&store, &new(1), GONE).await;
     begin(&store, succeeded.fence).await;
     store
-        .succeed(succeeded.fence, number(7), now())
+        .succeed(succeeded.fence, shipped(7), now())
         .await
         .unwrap();
     let failed = accepted(&store, &new(1), GONE).await;
@@ -485,7 +488,7 @@ async fn an_ended_rollback_is_written_to_no_more(db: TestDatabase) {
                 .await,
             store.renew_lease(fence, &lease, true, now()).await,
             store.release(fence).await,
-            store.succeed(fence, number(8), now()).await,
+            store.succeed(fence, shipped(8), now()).await,
             store.fail(fence, &error("late"), now()).await,
         ];
         for outcome in lost {
@@ -494,6 +497,14 @@ async fn an_ended_rollback_is_written_to_no_more(db: TestDatabase) {
         assert_eq!(read(&store, &name).await, before);
     }
     assert!(store.take_up(&lease(LONG)).await.unwrap().is_none());
+}
+
+/// A deploy that runs.
+fn shipped(deploy: i64) -> WrittenDeploy {
+    WrittenDeploy {
+        number: number(deploy),
+        roll_out: Some(RollOut::Deployed),
+    }
 }
 
 async fn attempts_are_counted_and_errors_kept(db: TestDatabase) {
@@ -537,7 +548,7 @@ async fn attempts_are_counted_and_errors_kept(db: TestDatabase) {
         .unwrap();
     store.end_authorize(fence, now()).await.unwrap();
     let end = now();
-    store.succeed(fence, number(7), end).await.unwrap();
+    store.succeed(fence, shipped(7), end).await.unwrap();
     let rollback = read(&store, &new.name).await;
     let deploy = number(7);
     let roll_out = RollOut::Deployed;
@@ -545,7 +556,7 @@ async fn attempts_are_counted_and_errors_kept(db: TestDatabase) {
         rollback.state,
         State::Succeeded {
             deploy,
-            roll_out,
+            roll_out: Some(roll_out),
             end_time: end
         }
     );
@@ -559,6 +570,30 @@ async fn attempts_are_counted_and_errors_kept(db: TestDatabase) {
     );
     assert_eq!((roll_out.kind, roll_out.attempts), (StepKind::RollOut, 1));
     assert_eq!(roll_out.end_time, Some(end));
+}
+
+async fn a_deploy_that_somebody_else_ships_is_not_said_to_run(db: TestDatabase) {
+    let store = store(&db);
+    let new = new(1);
+    let fence = accepted(&store, &new, LONG).await.fence;
+    begin(&store, fence).await;
+    let written = WrittenDeploy {
+        roll_out: None,
+        ..shipped(7)
+    };
+    let end = now();
+    store.succeed(fence, written, end).await.unwrap();
+    let rollback = read(&store, &new.name).await;
+    assert_eq!(
+        rollback.state,
+        State::Succeeded {
+            deploy: number(7),
+            roll_out: None,
+            end_time: end
+        }
+    );
+    let mut kinds = rollback.steps.iter().map(|step| step.kind);
+    assert!(kinds.all(|kind| kind != StepKind::RollOut), "{rollback:?}");
 }
 
 async fn after_its_deadline_nothing_is_attempted(db: TestDatabase) {
@@ -624,7 +659,7 @@ async fn every_change_of_the_record_changes_its_version(db: TestDatabase) {
     changed(true).await;
     store.renew_lease(fence, &lease, true, now()).await.unwrap();
     changed(false).await;
-    store.succeed(fence, number(7), now()).await.unwrap();
+    store.succeed(fence, shipped(7), now()).await.unwrap();
     changed(true).await;
 }
 
@@ -637,7 +672,7 @@ async fn a_deploy_found_while_closing_wins(db: TestDatabase) {
         .begin_close(fence, &lease(LONG), &error("refused"), now())
         .await
         .unwrap();
-    store.succeed(fence, number(7), now()).await.unwrap();
+    store.succeed(fence, shipped(7), now()).await.unwrap();
     let rollback = read(&store, &new.name).await;
     assert!(matches!(rollback.state, State::Succeeded { deploy, .. } if deploy == number(7)));
 }

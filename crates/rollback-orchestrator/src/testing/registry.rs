@@ -86,6 +86,7 @@ impl FakeRegistry {
         Some(Deploy {
             number,
             rollback: Some(origin),
+            state: DeployState::Deployed.into(),
             ..Default::default()
         })
     }

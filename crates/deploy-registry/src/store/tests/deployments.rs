@@ -2,7 +2,7 @@ use chassis::testing::TestDatabase;
 use model::WorkspaceName;
 
 use super::{Fixture, image, name, new_deployment, time};
-use crate::domain::{Deployment, History, NewDeployment};
+use crate::domain::{Delivery, Deployment, ExecutionMode, History, NewDeployment};
 use crate::store::Error;
 
 chassis::on_both_databases!(crate::store::MIGRATIONS;
@@ -27,6 +27,8 @@ async fn every_field_of_a_deployment_comes_back(database: TestDatabase) {
         .into(),
         dag_deploy_mode: model::DagDeployMode::GitSync,
         rollback_enabled: false,
+        delivery: Delivery::Agent,
+        execution_mode: ExecutionMode::Remote,
         ..new_deployment("etl")
     };
     let created = fixture.create(&new).await;
@@ -39,6 +41,8 @@ async fn every_field_of_a_deployment_comes_back(database: TestDatabase) {
         labels: new.labels,
         dag_deploy_mode: new.dag_deploy_mode,
         rollback_enabled: new.rollback_enabled,
+        delivery: new.delivery,
+        execution_mode: new.execution_mode,
         settings: new.settings,
         history: History {
             latest: number,

@@ -81,10 +81,13 @@ async fn every_field_of_a_deploy_comes_back(database: TestDatabase) {
         rollback: None,
         settings: new_deployment("etl").settings,
         state: DeployState::Deployed,
+        state_reason: String::new(),
         created_by: new.created_by,
         create_time: time(1),
         deploy_time: Some(time(1)),
         ceased_time: None,
+        update_time: time(1),
+        change: 2,
     };
     assert_eq!(entry.deploy, expected);
     assert_eq!(

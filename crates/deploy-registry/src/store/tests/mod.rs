@@ -5,6 +5,7 @@ mod deployments;
 mod deploys;
 mod requests;
 mod rollbacks;
+mod states;
 
 use std::collections::BTreeMap;
 
@@ -16,8 +17,8 @@ use model::{DagDeployMode, DeployNumber, DeploymentName, RunsOn, Sha256Digest};
 
 use super::{Entry, Error, Listing, NewDeploy, Store};
 use crate::domain::{
-    BundleSize, Deployment, DeploymentUid, Image, NewDeployment, Settings, Shipment, ShippedImage,
-    StoredBundle,
+    BundleSize, Delivery, Deployment, DeploymentUid, ExecutionMode, Image, NewDeployment, Settings,
+    Shipment, ShippedImage, StoredBundle,
 };
 
 /// The store of a test. The database lives as long as it does.
@@ -135,6 +136,8 @@ fn new_deployment(id: &str) -> NewDeployment {
         labels: BTreeMap::new(),
         dag_deploy_mode: DagDeployMode::DagOnly,
         rollback_enabled: true,
+        delivery: Delivery::Record,
+        execution_mode: ExecutionMode::Hosted,
         settings: Settings::from([("executor".to_owned(), "celery".to_owned())]),
         created_by: "user:alice@example.com".parse().unwrap(),
         create_time: time(0),

@@ -62,7 +62,7 @@ impl Fixture {
         self.rollback_to(id, 2, Scope::All).await
     }
 
-    async fn rollback_to(&self, id: u128, target: i64, scope: Scope) -> WriteRollback {
+    pub(super) async fn rollback_to(&self, id: u128, target: i64, scope: Scope) -> WriteRollback {
         let target = DeployName::new(name("etl"), number(target));
         let facts = self.store.rollback_facts(&target).await.unwrap();
         let revision_digest = match facts.compose(scope) {
@@ -168,10 +168,13 @@ async fn every_field_of_a_rollback_deploy_comes_back(database: TestDatabase) {
         }),
         settings: new_deployment("etl").settings,
         state: model::DeployState::Deployed,
+        state_reason: String::new(),
         created_by: write.author.person.clone(),
         create_time: time(5),
         deploy_time: Some(time(5)),
         ceased_time: None,
+        update_time: time(5),
+        change: 6,
     };
     assert_eq!(entry.deploy, expected);
     assert_eq!(
@@ -636,7 +639,7 @@ async fn a_missing_target_or_deployment_is_told(database: TestDatabase) {
         .create_rollback_deploy(&missing)
         .await
         .unwrap_err();
-    assert!(matches!(error, Error::TargetMissing), "{error:?}");
+    assert!(matches!(error, Error::DeployMissing), "{error:?}");
     let elsewhere = WriteRollback {
         deployment: name("nowhere"),
         ..write

@@ -16,6 +16,7 @@ use crate::domain::history::{
     Composed, Current, Deployment, DeploymentUid, GitSource, LeftBehind, Preview, Target,
 };
 use crate::domain::revision::{Bundle, DbtBundle, Image, Revision};
+use crate::domain::rollback::{RollOut, WrittenDeploy};
 
 /// An answer of the registry that makes no sense.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,8 @@ pub(super) fn deployment(response: wire::GetDeploymentResponse) -> Result<Deploy
         create_time: _,
         update_time: _,
         created_by: _,
+        delivery: _,
+        execution_mode: _,
     } = required("deployment", deployment)?;
     let current = match (current_deploy.as_str(), current_revision) {
         ("", None) => None,
@@ -140,7 +143,7 @@ pub(super) fn left_behind(
 pub(super) fn written(
     response: wire::CreateRollbackDeployResponse,
     rollback: &RollbackName,
-) -> Result<DeployNumber, Malformed> {
+) -> Result<WrittenDeploy, Malformed> {
     let wire::CreateRollbackDeployResponse {
         deploy,
         revision_digest: _,
@@ -152,13 +155,13 @@ pub(super) fn written(
 pub(super) fn closed(
     response: wire::CloseRollbackResponse,
     rollback: &RollbackName,
-) -> Result<Option<DeployNumber>, Malformed> {
+) -> Result<Option<WrittenDeploy>, Malformed> {
     let wire::CloseRollbackResponse { deploy } = response;
     deploy.map(|deploy| deploy_of(deploy, rollback)).transpose()
 }
 
-/// The number of a deploy that the rollback is said to have made.
-fn deploy_of(deploy: wire::Deploy, rollback: &RollbackName) -> Result<DeployNumber, Malformed> {
+/// A deploy that the rollback is said to have made.
+fn deploy_of(deploy: wire::Deploy, rollback: &RollbackName) -> Result<WrittenDeploy, Malformed> {
     let origin = required("rollback", deploy.rollback.as_ref())?;
     if origin.rollback != rollback.to_string() {
         return Err(Malformed(format!(
@@ -166,7 +169,25 @@ fn deploy_of(deploy: wire::Deploy, rollback: &RollbackName) -> Result<DeployNumb
             origin.rollback
         )));
     }
-    number(&deploy)
+    let roll_out = match wire::DeployState::try_from(deploy.state) {
+        Ok(wire::DeployState::Deployed) => Some(RollOut::Deployed),
+        Ok(
+            wire::DeployState::Pending
+            | wire::DeployState::RollingOut
+            | wire::DeployState::Failed
+            | wire::DeployState::Superseded,
+        ) => None,
+        Ok(wire::DeployState::Unspecified) | Err(_) => {
+            return Err(Malformed(format!(
+                "{} is no state of a deploy",
+                deploy.state
+            )));
+        }
+    };
+    Ok(WrittenDeploy {
+        number: number(&deploy)?,
+        roll_out,
+    })
 }
 
 fn number(deploy: &wire::Deploy) -> Result<DeployNumber, Malformed> {
@@ -361,6 +382,31 @@ mod tests {
     }
 
     #[test]
+    fn only_a_deploy_that_is_deployed_is_said_to_run() {
+        let rollback = "workspaces/w/deployments/d/rollbacks/00000000-0000-0000-0000-000000000001";
+        let read = |state: i32| {
+            let deploy = wire::Deploy {
+                number: 7,
+                rollback: Some(wire::RollbackOrigin {
+                    rollback: rollback.to_owned(),
+                    ..Default::default()
+                }),
+                state,
+                ..Default::default()
+            };
+            let written = deploy_of(deploy, &rollback.parse().unwrap());
+            written.map(|written| written.roll_out).ok()
+        };
+        let found = (0..=6).map(read).collect::<Vec<_>>();
+        let runs = Some(Some(RollOut::Deployed));
+        let unknown = Some(None);
+        assert_eq!(
+            found,
+            [None, unknown, unknown, runs, unknown, unknown, None]
+        );
+    }
+
+    #[test]
     fn a_deploy_of_another_rollback_is_not_taken_for_ours() {
         let deployment = "workspaces/w/deployments/d";
         let name = |id: u128| format!("{deployment}/rollbacks/{}", uuid::Uuid::from_u128(id));
@@ -370,10 +416,11 @@ mod tests {
                 rollback,
                 ..Default::default()
             }),
+            state: wire::DeployState::Deployed.into(),
             ..Default::default()
         };
         let ours = name(1).parse::<RollbackName>().unwrap();
-        assert_eq!(deploy_of(deploy(name(1)), &ours).unwrap().get(), 7);
+        assert_eq!(deploy_of(deploy(name(1)), &ours).unwrap().number.get(), 7);
         assert!(deploy_of(deploy(name(2)), &ours).is_err());
         assert!(
             deploy_of(
