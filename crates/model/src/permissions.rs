@@ -6,6 +6,7 @@
 
 use crate::names::Level;
 
+mod description;
 mod set;
 #[cfg(test)]
 mod tests;

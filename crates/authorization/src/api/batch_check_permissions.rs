@@ -3,7 +3,6 @@
 use chassis::fields::Fields;
 use chassis::identity;
 use chassis::problem::Problem;
-use chrono::{DateTime, Utc};
 use model::names::ResourceName;
 use model::permissions::{Permission, PermissionSet};
 use prost::Message;
@@ -14,13 +13,12 @@ use proto::authorization::v1::{
 };
 use tonic::{Request, Status};
 
-use super::asked::Asked;
 use super::consistency::Freshness;
+use super::who::{Who, WhoFields};
 use super::{Authorization, encode};
 use crate::decision_log::Question;
 use crate::domain::decision::Decision;
-use crate::domain::index::Index;
-use crate::domain::subject::Subject;
+use crate::domain::index::Standing;
 
 const MOST_QUESTIONS: usize = 1_000;
 
@@ -37,16 +35,16 @@ pub(super) async fn handle(
         questions,
         subject_token,
         consistency,
-        principal: _,
-        groups: _,
+        principal,
+        groups,
     } = request.into_inner();
-    let Asked {
-        subject,
-        credential,
-        token_id: _,
-    } = Asked::person_or_caller(service, &caller, &subject_token)?;
-
     let mut fields = Fields::new();
+    let about = WhoFields {
+        subject_token,
+        principal,
+        groups,
+    };
+    let who = Who::read(service, &caller, &mut fields, about)?;
     let questions = fields.check("questions", questions, |questions| {
         let number = questions.len();
         (1..=MOST_QUESTIONS)
@@ -55,12 +53,14 @@ pub(super) async fn handle(
             .ok_or("must have 1 to 1,000 entries")
     });
     let freshness = Freshness::read(&mut fields, consistency);
-    let (Some(questions), Some(freshness)) = (questions, freshness) else {
+    let (Some(subject), Some(questions), Some(freshness)) = (who.subject(), questions, freshness)
+    else {
         return Err(fields.into_problem());
     };
+    fields.finish()?;
 
-    let index = freshness.of(&service.policy, &credential).await?;
-    let now = service.environment.now();
+    let index = freshness.of(&service.policy, &who.credential).await?;
+    let standing = index.standing(subject, service.environment.now());
     let filters = questions.len() > MOST_QUESTIONS_OF_A_CALL;
     let tell = |permission, resource: &ResourceName, decision: &Decision| {
         if !filters {
@@ -74,9 +74,10 @@ pub(super) async fn handle(
             service.decisions.checked(question, decision);
         }
     };
+    let may_ask = |resource: &ResourceName| who.authorize(service, &index, resource);
     let results = questions
         .iter()
-        .map(|question| result(&index, &subject, question, now, tell));
+        .map(|question| result(question, &standing, may_ask, tell));
     Ok(BatchCheckPermissionsResponse {
         results: results.collect(),
         principal: subject.principal.to_string(),
@@ -85,15 +86,14 @@ pub(super) async fn handle(
 }
 
 fn result(
-    index: &Index,
-    subject: &Subject,
     question: &PermissionQuestion,
-    now: DateTime<Utc>,
+    standing: &Standing<'_>,
+    may_ask: impl Fn(&ResourceName) -> Result<(), Problem>,
     tell: impl Fn(Permission, &ResourceName, &Decision),
 ) -> PermissionResult {
-    let answer = match decode(question) {
+    let answer = match decode(question, may_ask) {
         Ok((permission, resource)) => {
-            let decision = index.decide(subject, permission, &resource, now);
+            let decision = standing.decide(permission, &resource);
             tell(permission, &resource, &decision);
             Answer::Decision(encode::decision(&decision))
         }
@@ -104,7 +104,10 @@ fn result(
     }
 }
 
-fn decode(question: &PermissionQuestion) -> Result<(Permission, ResourceName), Problem> {
+fn decode(
+    question: &PermissionQuestion,
+    may_ask: impl Fn(&ResourceName) -> Result<(), Problem>,
+) -> Result<(Permission, ResourceName), Problem> {
     let PermissionQuestion {
         permission,
         resource,
@@ -112,6 +115,9 @@ fn decode(question: &PermissionQuestion) -> Result<(Permission, ResourceName), P
     let mut fields = Fields::new();
     let permission = fields.parse::<Permission>("permission", permission);
     let resource = fields.parse::<ResourceName>("resource", resource);
+    if let Some(resource) = &resource {
+        may_ask(resource)?;
+    }
     match (permission, resource) {
         (Some(permission), Some(resource)) => Ok((permission, resource)),
         (_, _) => Err(fields.into_problem()),

@@ -8,8 +8,8 @@ use model::permissions::{Permission, PermissionSet};
 use proto::authorization::v1::{CheckPermissionRequest, CheckPermissionResponse};
 use tonic::Request;
 
-use super::asked::Asked;
 use super::consistency::Freshness;
+use super::who::{Who, WhoFields};
 use super::{Authorization, encode};
 use crate::decision_log::Question;
 
@@ -23,26 +23,34 @@ pub(super) async fn handle(
         resource,
         subject_token,
         consistency,
-        principal: _,
-        groups: _,
+        principal,
+        groups,
     } = request.into_inner();
-    let Asked {
-        subject,
-        credential,
-        token_id: _,
-    } = Asked::person_or_caller(service, &caller, &subject_token)?;
-
     let mut fields = Fields::new();
+    let about = WhoFields {
+        subject_token,
+        principal,
+        groups,
+    };
+    let who = Who::read(service, &caller, &mut fields, about)?;
     let permission = fields.parse::<Permission>("permission", &permission);
     let resource = fields.parse::<ResourceName>("resource", &resource);
     let freshness = Freshness::read(&mut fields, consistency);
-    let (Some(permission), Some(resource), Some(freshness)) = (permission, resource, freshness)
+    let index = freshness
+        .unwrap_or(Freshness::FromMemory)
+        .of(&service.policy, &who.credential)
+        .await?;
+    if let Some(resource) = &resource {
+        who.authorize(service, &index, resource)?;
+    }
+    let (Some(subject), Some(permission), Some(resource), Some(_)) =
+        (who.subject(), permission, resource, freshness)
     else {
         return Err(fields.into_problem());
     };
+    fields.finish()?;
 
-    let index = freshness.of(&service.policy, &credential).await?;
-    let decision = index.decide(&subject, permission, &resource, service.environment.now());
+    let decision = index.decide(subject, permission, &resource, service.environment.now());
     let question = Question {
         caller: caller.principal(),
         principal: &subject.principal,

@@ -4,7 +4,7 @@ mod policy_change;
 
 use chassis::convert::timestamp;
 use chassis::identity::PublicKey;
-use model::permissions::PermissionSet;
+use model::permissions::{Permission, PermissionSet};
 use proto::authorization::v1 as pb;
 use sha2::{Digest, Sha256};
 
@@ -47,7 +47,7 @@ fn missing(denied: &Denied) -> pb::MissingPermission {
     }
 }
 
-fn grant(granted: &Granted) -> pb::Grant {
+pub(super) fn grant(granted: &Granted) -> pb::Grant {
     match granted {
         Granted::ByBinding {
             principal,
@@ -68,6 +68,15 @@ fn grant(granted: &Granted) -> pb::Grant {
             resource: String::new(),
             expire_time: None,
         },
+    }
+}
+
+pub(super) fn permission(permission: Permission) -> pb::Permission {
+    pb::Permission {
+        name: permission.to_string(),
+        level: permission.level().to_string(),
+        description: permission.description().to_owned(),
+        service_only: permission.service_only(),
     }
 }
 

@@ -16,6 +16,8 @@ mod get_role;
 mod get_role_binding;
 mod get_signing_keys;
 mod issue_permit;
+mod list_effective_permissions;
+mod list_permissions;
 mod list_policy_changes;
 mod list_role_bindings;
 mod list_roles;
@@ -24,6 +26,7 @@ mod role_fields;
 #[cfg(test)]
 mod tests;
 mod update_role;
+mod who;
 mod who_am_i;
 
 use std::sync::Arc;
@@ -75,10 +78,10 @@ fn unfinished() -> Problem {
 impl AuthorizationService for Authorization {
     async fn check_permission(&self, request: Request<pb::CheckPermissionRequest>) -> Answer<pb::CheckPermissionResponse> { answer(check_permission::handle(self, request).await) }
     async fn batch_check_permissions(&self, request: Request<pb::BatchCheckPermissionsRequest>) -> Answer<pb::BatchCheckPermissionsResponse> { answer(batch_check_permissions::handle(self, request).await) }
-    async fn list_effective_permissions(&self, _: Request<pb::ListEffectivePermissionsRequest>) -> Answer<pb::ListEffectivePermissionsResponse> { answer(Err(unfinished())) }
-    async fn list_permissions(&self, _: Request<pb::ListPermissionsRequest>) -> Answer<pb::ListPermissionsResponse> { answer(Err(unfinished())) }
+    async fn list_effective_permissions(&self, request: Request<pb::ListEffectivePermissionsRequest>) -> Answer<pb::ListEffectivePermissionsResponse> { answer(list_effective_permissions::handle(self, request).await) }
+    async fn list_permissions(&self, request: Request<pb::ListPermissionsRequest>) -> Answer<pb::ListPermissionsResponse> { answer(list_permissions::handle(self, &request)) }
     async fn issue_permit(&self, request: Request<pb::IssuePermitRequest>) -> Answer<pb::IssuePermitResponse> { answer(issue_permit::handle(self, request).await) }
-    async fn who_am_i(&self, request: Request<pb::WhoAmIRequest>) -> Answer<pb::WhoAmIResponse> { answer(who_am_i::handle(&request)) }
+    async fn who_am_i(&self, request: Request<pb::WhoAmIRequest>) -> Answer<pb::WhoAmIResponse> { answer(who_am_i::handle(self, &request)) }
     async fn create_role(&self, request: Request<pb::CreateRoleRequest>) -> Answer<pb::CreateRoleResponse> { answer(create_role::handle(self, request).await) }
     async fn get_role(&self, request: Request<pb::GetRoleRequest>) -> Answer<pb::GetRoleResponse> { answer(get_role::handle(self, request).await) }
     async fn list_roles(&self, request: Request<pb::ListRolesRequest>) -> Answer<pb::ListRolesResponse> { answer(list_roles::handle(self, request).await) }

@@ -6,8 +6,21 @@ use chassis::problem::Problem;
 use proto::authorization::v1::{WhoAmIRequest, WhoAmIResponse};
 use tonic::Request;
 
-pub(super) fn handle(request: &Request<WhoAmIRequest>) -> Result<WhoAmIResponse, Problem> {
+use super::Authorization;
+use super::asked::Asked;
+
+pub(super) fn handle(
+    service: &Authorization,
+    request: &Request<WhoAmIRequest>,
+) -> Result<WhoAmIResponse, Problem> {
     let caller = identity::caller(request)?;
+    let Asked {
+        subject: _,
+        credential,
+        token_id: _,
+    } = Asked::caller(&caller, service.environment.now())?;
+    // A revoked token is no identity.
+    service.policy.remembered(&credential)?;
     Ok(WhoAmIResponse {
         principal: caller.principal().to_string(),
         groups: caller.groups().iter().map(ToString::to_string).collect(),

@@ -83,6 +83,38 @@ fn a_set_prints_its_names_in_order() {
     assert_eq!(PermissionSet::EMPTY.to_string(), "");
 }
 
+#[test]
+fn a_permission_that_an_rpc_needs_says_what_for() {
+    let services = [
+        "authorization/v1/authorization_service.proto",
+        "registry/v1/deploy_registry_service.proto",
+        "rollback/v1/rollback_service.proto",
+    ];
+    let mut asked = BTreeSet::new();
+    for service in services {
+        let proto = format!(
+            "{}/../../proto/reprise/{service}",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let text = std::fs::read_to_string(&proto).unwrap();
+        let (rpcs, _messages) = text.split_once("\n}\n").unwrap();
+        let quoted = rpcs.split('`').skip(1).step_by(2);
+        asked.extend(quoted.filter_map(|quoted| quoted.parse::<Permission>().ok()));
+    }
+    assert!(asked.contains(&Permission::DeploymentDagsPush), "{asked:?}");
+    for permission in Permission::ALL {
+        let description = permission.description();
+        assert!(
+            !asked.contains(permission) || !description.is_empty(),
+            "{permission} is needed by an RPC: describe it"
+        );
+        assert!(
+            description.is_empty() || description.ends_with('.') && !description.contains("  "),
+            "{description}"
+        );
+    }
+}
+
 proptest! {
     #[test]
     fn a_set_behaves_as_a_set(left in any_set(), right in any_set()) {

@@ -3,6 +3,7 @@
 mod checks;
 mod decisions;
 mod grants;
+mod others;
 mod permits;
 mod roles;
 mod service_accounts;
