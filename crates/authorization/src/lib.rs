@@ -8,6 +8,7 @@
 //! | `decision_log` | what was refused and which permits were issued, for whoever watches |
 //! | `policy` | the whole policy in memory, and how fresh it is |
 //! | `store` | what is kept, on SQLite and on PostgreSQL |
+//! | `token_uses` | when the tokens of service accounts were last seen |
 //! | [`serve`] | starting and stopping |
 //! | [`Args`] | the settings |
 //!
@@ -25,6 +26,7 @@ mod domain;
 mod policy;
 mod service;
 mod store;
+mod token_uses;
 
 pub use config::Args;
 pub use service::{StartError, serve};

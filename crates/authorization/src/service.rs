@@ -7,7 +7,7 @@ use std::time::Duration;
 use chassis::config::ConfigError;
 use chassis::database::{self, Database};
 use chassis::environment::Environment;
-use chassis::identity::{Keyring, KeyringError, KeyringFollower, TokenVerifier};
+use chassis::identity::{Caller, Keyring, KeyringError, KeyringFollower, TokenVerifier};
 use chassis::problem::chain;
 use chassis::requests;
 use chassis::server::{ServeError, Server};
@@ -17,18 +17,20 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::service::Routes;
+use tonic::{Request, Status};
 
 use crate::api::{Authorization, PUBLIC_METHODS};
 use crate::config::Args;
 use crate::decision_log;
 use crate::policy::{self, Policy};
 use crate::store::{self, MIGRATIONS, Store};
+use crate::token_uses::TokenUses;
 
 /// Who administers an empty installation.
 const FIRST_ADMINISTRATOR: &str = "admin";
 /// Where the tables are on PostgreSQL.
 const SCHEMA: &str = "reprise_authorization";
-/// How often old grants are forgotten.
+/// How often old grants and tokens are forgotten.
 const FORGET_EVERY: Duration = Duration::from_hours(1);
 
 /// Why the service could not start, or broke.
@@ -124,7 +126,10 @@ pub async fn serve(
         ended(stopped.clone()),
     ));
     tasks.spawn(writer.run(ended(stopped.clone())));
-    tasks.spawn(forget_grants(store.clone(), stopped));
+    tasks.spawn(forget(store.clone(), environment.clone(), stopped.clone()));
+    let token_uses = Arc::new(TokenUses::default());
+    tasks.spawn(write_uses(Arc::clone(&token_uses), store.clone(), stopped));
+    let seen = note_callers(Arc::clone(&token_uses), environment.clone());
 
     let service = Authorization {
         store,
@@ -132,12 +137,13 @@ pub async fn serve(
         verifier,
         signing,
         decisions,
+        token_uses,
         environment,
     };
     let served = Server {
         name: ServiceName::Authorization,
         proto_name: "reprise.authorization.v1.AuthorizationService",
-        routes: Routes::new(AuthorizationServiceServer::new(service)),
+        routes: Routes::new(AuthorizationServiceServer::with_interceptor(service, seen)),
         keys: following,
         public_methods: PUBLIC_METHODS,
         tls,
@@ -177,22 +183,44 @@ async fn follow(policy: Arc<Policy>, stopped: watch::Receiver<()>) {
     policy.follow(ended(stopped)).await;
 }
 
-/// Forgets old grants.
-async fn forget_grants(store: Store, stopped: watch::Receiver<()>) {
+/// Notes the token of every call, before it is handled.
+fn note_callers(
+    token_uses: Arc<TokenUses>,
+    environment: Environment,
+) -> impl FnMut(Request<()>) -> Result<Request<()>, Status> + Clone {
+    move |request| {
+        if let Some(caller) = request.extensions().get::<Caller>() {
+            token_uses.saw(caller, environment.now());
+        }
+        Ok(request)
+    }
+}
+
+async fn write_uses(token_uses: Arc<TokenUses>, store: Store, stopped: watch::Receiver<()>) {
+    token_uses.write_until(&store, ended(stopped)).await;
+}
+
+/// Forgets old grants and tokens.
+async fn forget(store: Store, environment: Environment, stopped: watch::Receiver<()>) {
     let forgetting = async {
         loop {
-            match store.forget_old_grants().await {
-                Ok(grants) => tracing::debug!(grants, "old grants were forgotten"),
-                Err(error) => {
-                    tracing::warn!(cause = chain(&error), "old grants could not be forgotten");
-                }
-            }
+            told("grants", store.forget_old_grants().await);
+            told("tokens", store.forget_old_tokens(environment.now()).await);
             tokio::time::sleep(FORGET_EVERY).await;
         }
     };
     tokio::select! {
         () = ended(stopped) => {}
         () = forgetting => {}
+    }
+}
+
+fn told(what: &str, forgotten: Result<u64, store::Error>) {
+    match forgotten {
+        Ok(number) => tracing::debug!(number, "old {what} were forgotten"),
+        Err(error) => {
+            tracing::warn!(cause = chain(&error), "old {what} could not be forgotten");
+        }
     }
 }
 

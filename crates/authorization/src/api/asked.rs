@@ -82,7 +82,9 @@ impl Asked {
         if let Principal::Service(_) = person.principal() {
             return Err(refused_subject_token().caused_by("it is a service's own token"));
         }
-        Self::caller(&person, service.environment.now())
+        let now = service.environment.now();
+        service.token_uses.saw(&person, now);
+        Self::caller(&person, now)
     }
 }
 

@@ -18,7 +18,7 @@ use super::authorize::authorize;
 use super::change::Attempts;
 use super::{Authorization, encode, problems};
 use crate::domain::grant_rule;
-use crate::domain::tokens::{ServiceAccountToken, TokenId};
+use crate::domain::tokens::{ServiceAccountToken, TokenId, TokenName};
 use crate::store::Changed;
 
 const LONGEST_DESCRIPTION: usize = 500;
@@ -118,12 +118,16 @@ fn decode(
         return Err(fields.into_problem());
     };
     let token = ServiceAccountToken {
-        id,
-        account: account.clone(),
+        name: TokenName {
+            account: account.clone(),
+            id,
+        },
         description,
         expire_time,
         created_by: created_by.clone(),
         create_time: now,
+        last_use_time: None,
+        revocation: None,
     };
     Ok((token, request_id))
 }
@@ -169,12 +173,15 @@ fn decode_contents(
 }
 
 fn sign(service: &Authorization, token: &ServiceAccountToken) -> Result<String, Problem> {
-    let TokenId(id) = token.id;
+    let TokenName {
+        account,
+        id: TokenId(id),
+    } = &token.name;
     mint_service_account_token(
         &service.signing.signer(),
         AUTHORIZATION_ISSUER,
-        &token.account,
-        id,
+        account,
+        *id,
         token.expire_time,
         &service.environment,
     )

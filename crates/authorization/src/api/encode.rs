@@ -12,7 +12,7 @@ pub(super) use self::policy_change::policy_change;
 use crate::domain::decision::{Decision, Denied, Granted};
 use crate::domain::index::IndexedRole;
 use crate::domain::policy::{Role, RoleBinding};
-use crate::domain::tokens::ServiceAccountToken;
+use crate::domain::tokens::{Revocation, ServiceAccountToken};
 
 pub(super) fn decision(decision: &Decision) -> pb::Decision {
     match decision {
@@ -192,25 +192,31 @@ pub(super) fn role_binding(binding: &RoleBinding) -> pb::RoleBinding {
 }
 
 pub(super) fn service_account_token(token: &ServiceAccountToken) -> pb::ServiceAccountToken {
-    let name = token.name();
     let ServiceAccountToken {
-        id: _,
-        account: _,
+        name,
         description,
         expire_time,
         created_by,
         create_time,
+        last_use_time,
+        revocation,
     } = token;
+    let (revoke_time, revoked_by, revoke_reason) = match revocation {
+        None => (None, String::new(), String::new()),
+        Some(Revocation { time, by, reason }) => {
+            (Some(timestamp(*time)), by.to_string(), reason.clone())
+        }
+    };
     pb::ServiceAccountToken {
-        name,
+        name: name.to_string(),
         description: description.clone(),
         expire_time: Some(timestamp(*expire_time)),
         created_by: created_by.to_string(),
         create_time: Some(timestamp(*create_time)),
-        last_use_time: None,
-        revoke_time: None,
-        revoked_by: String::new(),
-        revoke_reason: String::new(),
+        last_use_time: last_use_time.map(timestamp),
+        revoke_time,
+        revoked_by,
+        revoke_reason,
     }
 }
 

@@ -21,7 +21,9 @@ mod list_permissions;
 mod list_policy_changes;
 mod list_role_bindings;
 mod list_roles;
+mod list_service_account_tokens;
 mod problems;
+mod revoke_service_account_token;
 mod role_fields;
 #[cfg(test)]
 mod tests;
@@ -41,6 +43,7 @@ use tonic::{Request, Response, Status};
 use crate::decision_log::DecisionLog;
 use crate::policy::Policy;
 use crate::store::Store;
+use crate::token_uses::TokenUses;
 
 /// What the RPCs work with.
 #[derive(Debug)]
@@ -51,6 +54,7 @@ pub(crate) struct Authorization {
     pub(crate) verifier: Arc<TokenVerifier>,
     pub(crate) signing: SigningFolder,
     pub(crate) decisions: DecisionLog,
+    pub(crate) token_uses: Arc<TokenUses>,
     pub(crate) environment: Environment,
 }
 
@@ -92,8 +96,8 @@ impl AuthorizationService for Authorization {
     async fn list_role_bindings(&self, request: Request<pb::ListRoleBindingsRequest>) -> Answer<pb::ListRoleBindingsResponse> { answer(list_role_bindings::handle(self, request).await) }
     async fn delete_role_binding(&self, request: Request<pb::DeleteRoleBindingRequest>) -> Answer<pb::DeleteRoleBindingResponse> { answer(delete_role_binding::handle(self, request).await) }
     async fn create_service_account_token(&self, request: Request<pb::CreateServiceAccountTokenRequest>) -> Answer<pb::CreateServiceAccountTokenResponse> { answer(create_service_account_token::handle(self, request).await) }
-    async fn list_service_account_tokens(&self, _: Request<pb::ListServiceAccountTokensRequest>) -> Answer<pb::ListServiceAccountTokensResponse> { answer(Err(unfinished())) }
-    async fn revoke_service_account_token(&self, _: Request<pb::RevokeServiceAccountTokenRequest>) -> Answer<pb::RevokeServiceAccountTokenResponse> { answer(Err(unfinished())) }
+    async fn list_service_account_tokens(&self, request: Request<pb::ListServiceAccountTokensRequest>) -> Answer<pb::ListServiceAccountTokensResponse> { answer(list_service_account_tokens::handle(self, request).await) }
+    async fn revoke_service_account_token(&self, request: Request<pb::RevokeServiceAccountTokenRequest>) -> Answer<pb::RevokeServiceAccountTokenResponse> { answer(revoke_service_account_token::handle(self, request).await) }
     async fn apply_policy(&self, _: Request<pb::ApplyPolicyRequest>) -> Answer<pb::ApplyPolicyResponse> { answer(Err(unfinished())) }
     async fn list_policy_changes(&self, request: Request<pb::ListPolicyChangesRequest>) -> Answer<pb::ListPolicyChangesResponse> { answer(list_policy_changes::handle(self, request).await) }
     async fn get_signing_keys(&self, _: Request<pb::GetSigningKeysRequest>) -> Answer<pb::GetSigningKeysResponse> { answer(get_signing_keys::handle(self)) }

@@ -1,13 +1,20 @@
 //! What is known of the tokens of service accounts.
 
 use std::fmt;
+use std::str::FromStr;
 
-use chrono::{DateTime, Utc};
-use model::names::{Principal, ServiceAccountName};
+use chrono::{DateTime, TimeDelta, Utc};
+use model::names::{NameError, Principal, ServiceAccountName};
 use uuid::Uuid;
 
+/// How many tokens of one account can count at the same time.
+pub(crate) const MOST_TOKENS: i64 = 100;
+
+/// How long a token is remembered after its expiry, for those who look into what happened.
+pub(crate) const KEPT_AFTER_EXPIRY: TimeDelta = TimeDelta::days(90);
+
 /// The id of a service account's token: its `jti`, and the last part of its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct TokenId(pub(crate) Uuid);
 
 impl TokenId {
@@ -24,23 +31,63 @@ impl fmt::Display for TokenId {
     }
 }
 
+/// `{service account}/tokens/{uuid}`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TokenName {
+    pub(crate) account: ServiceAccountName,
+    pub(crate) id: TokenId,
+}
+
+impl TokenName {
+    const FORM: &'static str = "workspaces/{workspace}/serviceAccounts/{account}/tokens/{uuid} or \
+         workspaces/{workspace}/deployments/{deployment}/serviceAccounts/{account}/tokens/{uuid}";
+}
+
+impl FromStr for TokenName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let form = NameError::Form {
+            expected: Self::FORM,
+        };
+        let (account, id) = text.rsplit_once("/tokens/").ok_or(form.clone())?;
+        Ok(Self {
+            account: account.parse().map_err(|error| match error {
+                NameError::Form { expected: _ } => form,
+                other => other,
+            })?,
+            id: TokenId::parse(id).ok_or(NameError::Uuid)?,
+        })
+    }
+}
+
+impl fmt::Display for TokenName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/tokens/{}", self.account, self.id)
+    }
+}
+
 /// What is known of a token that was given out; not the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServiceAccountToken {
-    pub(crate) id: TokenId,
-    pub(crate) account: ServiceAccountName,
+    pub(crate) name: TokenName,
     pub(crate) description: String,
     /// In whole seconds, as the token says it.
     pub(crate) expire_time: DateTime<Utc>,
     pub(crate) created_by: Principal,
     pub(crate) create_time: DateTime<Utc>,
+    /// When it was last seen.
+    pub(crate) last_use_time: Option<DateTime<Utc>>,
+    pub(crate) revocation: Option<Revocation>,
 }
 
-impl ServiceAccountToken {
-    /// `{service account}/tokens/{uuid}`
-    pub(crate) fn name(&self) -> String {
-        format!("{}/tokens/{}", self.account, self.id)
-    }
+/// That a token was ended before its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Revocation {
+    pub(crate) time: DateTime<Utc>,
+    pub(crate) by: Principal,
+    /// Why, in their own words; empty if they said nothing.
+    pub(crate) reason: String,
 }
 
 /// What a token must still be in the store for, so that it can be taken back.
@@ -155,6 +202,41 @@ mod tests {
             &id.0.simple().to_string(),
         ] {
             assert_eq!(TokenId::parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_token_name_is_that_of_its_account_and_a_uuid() {
+        let uuid = "11111111-1111-4111-8111-111111111111";
+        for parent in ["workspaces/w", "workspaces/w/deployments/d"] {
+            let text = format!("{parent}/serviceAccounts/ci/tokens/{uuid}");
+            let name = text.parse::<TokenName>().unwrap();
+            assert_eq!(name.to_string(), text);
+            assert_eq!(name.account.parent().to_string(), parent);
+        }
+        for (text, is_form) in [
+            (String::new(), true),
+            ("workspaces/w/serviceAccounts/ci".to_owned(), true),
+            (format!("workspaces/w/tokens/{uuid}"), true),
+            (format!("serviceAccounts/ci/tokens/{uuid}"), true),
+            (
+                format!("workspaces/w/serviceAccounts/ci/tokens/{uuid}/"),
+                false,
+            ),
+            ("workspaces/w/serviceAccounts/ci/tokens/x".to_owned(), false),
+            (
+                format!("workspaces/w/serviceAccounts/-/tokens/{uuid}"),
+                false,
+            ),
+        ] {
+            let error = text.parse::<TokenName>().unwrap_err();
+            let found = matches!(
+                error,
+                NameError::Form {
+                    expected: TokenName::FORM
+                }
+            );
+            assert_eq!(found, is_form, "{text}: {error}");
         }
     }
 }

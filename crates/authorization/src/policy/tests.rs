@@ -1,6 +1,6 @@
 use chassis::problem::Problem;
 use chassis::testing::TestDatabase;
-use chrono::{DateTime, TimeDelta};
+use chrono::{DateTime, TimeDelta, Utc};
 use model::names::{ResourceName, RoleBindingId, RoleBindingName};
 use model::permissions::{Permission, PermissionSet};
 use tonic::Code;
@@ -10,7 +10,7 @@ use super::*;
 use crate::domain::policy::RoleBinding;
 use crate::domain::policy_change::Author;
 use crate::domain::subject::Subject;
-use crate::domain::tokens::{ServiceAccountToken, TokenId};
+use crate::domain::tokens::{ServiceAccountToken, TokenId, TokenName};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -227,14 +227,7 @@ async fn a_service_accounts_token_must_be_known(db: TestDatabase) {
         .await
         .unwrap();
     let expire_time = DateTime::from_timestamp(2_000, 0).unwrap();
-    let token = ServiceAccountToken {
-        id: TokenId(Uuid::from_u128(5)),
-        account: "workspaces/w/serviceAccounts/ci".parse().unwrap(),
-        description: String::new(),
-        expire_time,
-        created_by: "user:admin".parse().unwrap(),
-        create_time: DateTime::UNIX_EPOCH,
-    };
+    let token = token(expire_time);
     store
         .create_service_account_token(PolicyRevision(1), &token, None)
         .await
@@ -259,6 +252,21 @@ async fn a_service_accounts_token_must_be_known(db: TestDatabase) {
     }
 }
 
+fn token(expire_time: DateTime<Utc>) -> ServiceAccountToken {
+    ServiceAccountToken {
+        name: TokenName {
+            account: "workspaces/w/serviceAccounts/ci".parse().unwrap(),
+            id: TokenId(Uuid::from_u128(5)),
+        },
+        description: String::new(),
+        expire_time,
+        created_by: "user:admin".parse().unwrap(),
+        create_time: DateTime::UNIX_EPOCH,
+        last_use_time: None,
+        revocation: None,
+    }
+}
+
 async fn a_revoked_token_is_refused_however_fresh_the_answer(db: TestDatabase) {
     let store = store(&db).await;
     let (one, other) = (
@@ -269,21 +277,14 @@ async fn a_revoked_token_is_refused_however_fresh_the_answer(db: TestDatabase) {
             .await
             .unwrap(),
     );
-    let token = ServiceAccountToken {
-        id: TokenId(Uuid::from_u128(5)),
-        account: "workspaces/w/serviceAccounts/ci".parse().unwrap(),
-        description: String::new(),
-        expire_time: Environment::system().now() + TimeDelta::days(1),
-        created_by: "user:admin".parse().unwrap(),
-        create_time: DateTime::UNIX_EPOCH,
-    };
+    let token = token(Environment::system().now() + TimeDelta::days(1));
     store
         .create_service_account_token(PolicyRevision(1), &token, None)
         .await
         .unwrap();
     let credential = Credential::Recorded {
-        account: token.account.clone(),
-        id: token.id,
+        account: token.name.account.clone(),
+        id: token.name.id,
         at: None,
     };
     let first = PolicyRevision(1);
@@ -294,7 +295,7 @@ async fn a_revoked_token_is_refused_however_fresh_the_answer(db: TestDatabase) {
     let revoked: Result<(), store::Error> = chassis::transaction!(db.database, |tx| {
         tx.execute(
             "UPDATE service_account_tokens SET revoke_time = 1 WHERE id = $1",
-            chassis::args![token.id.0],
+            chassis::args![token.name.id.0],
         )
         .await?;
         tx.execute("UPDATE policy SET revision = 2", chassis::args![])

@@ -2,7 +2,9 @@ use std::fmt;
 
 use chassis::database::{self, StoreError};
 use chassis::requests::Reused;
-use model::names::{RoleBindingName, RoleName};
+use model::names::{RoleBindingName, RoleName, ServiceAccountName};
+
+use crate::domain::tokens::{MOST_TOKENS, TokenName};
 
 /// Why a store method failed.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +38,12 @@ pub(crate) enum Error {
     /// There is no such binding, or no more.
     #[error("binding {0} does not exist")]
     NoSuchBinding(RoleBindingName),
+    /// There is no such token, or no more.
+    #[error("token {0} does not exist")]
+    NoSuchToken(TokenName),
+    /// The account has as many tokens as it can have.
+    #[error("{0} has {MOST_TOKENS} tokens that can be used")]
+    TooManyTokens(ServiceAccountName),
     /// Nobody could administer the system any more.
     #[error("{0} is the last binding of SYSTEM_ADMIN on the system that does not expire")]
     LastAdministrator(RoleBindingName),
@@ -52,6 +60,8 @@ impl StoreError for Error {
             | Self::RoleBound { role: _, bound: _ }
             | Self::BindingExists(_)
             | Self::NoSuchBinding(_)
+            | Self::NoSuchToken(_)
+            | Self::TooManyTokens(_)
             | Self::LastAdministrator(_) => None,
         }
     }

@@ -35,6 +35,7 @@ pub(crate) use error::Error;
 pub(crate) use grants::StoredGrant;
 pub(crate) use policy::Freshness;
 pub(crate) use role_bindings::ListedBindings;
+pub(crate) use service_accounts::Accounts;
 
 use crate::domain::policy::PolicyRevision;
 

@@ -92,6 +92,7 @@ impl House {
             verifier: Arc::new(verifier),
             signing: keyring.signing_folder(environment.clone()).unwrap(),
             decisions,
+            token_uses: Arc::default(),
             environment: environment.clone(),
         };
         Self {
@@ -235,7 +236,8 @@ fn fully_consistent() -> Option<pb::Consistency> {
     })
 }
 
-const CODES: [(ErrorReason, Code); 9] = [
+const CODES: [(ErrorReason, Code); 10] = [
+    (ErrorReason::LimitExceeded, Code::ResourceExhausted),
     (ErrorReason::Unauthenticated, Code::Unauthenticated),
     (ErrorReason::PermissionMissing, Code::PermissionDenied),
     (

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::{ListedBindings, Store};
 use crate::domain::policy::{PolicyRevision, Role, RoleBinding};
 use crate::domain::policy_change::Author;
-use crate::domain::tokens::{ServiceAccountToken, TokenId};
+use crate::domain::tokens::{ServiceAccountToken, TokenId, TokenName};
 
 const FIRST: PolicyRevision = PolicyRevision(1);
 
@@ -93,12 +93,16 @@ fn on(resource: &str) -> ListedBindings {
 
 fn token(id: u128) -> ServiceAccountToken {
     ServiceAccountToken {
-        id: TokenId(Uuid::from_u128(id)),
-        account: "workspaces/w/serviceAccounts/ci".parse().unwrap(),
+        name: TokenName {
+            account: "workspaces/w/serviceAccounts/ci".parse().unwrap(),
+            id: TokenId(Uuid::from_u128(id)),
+        },
         description: "for CI".to_owned(),
         expire_time: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
         created_by: "user:admin".parse().unwrap(),
         create_time: now(),
+        last_use_time: None,
+        revocation: None,
     }
 }
 
