@@ -51,11 +51,12 @@ impl FromStr for TokenName {
             expected: Self::FORM,
         };
         let (account, id) = text.rsplit_once("/tokens/").ok_or(form.clone())?;
+        let account = account.parse().map_err(|error| {
+            let of_form = matches!(error, NameError::Form { expected: _ });
+            if of_form { form } else { error }
+        })?;
         Ok(Self {
-            account: account.parse().map_err(|error| match error {
-                NameError::Form { expected: _ } => form,
-                other => other,
-            })?,
+            account,
             id: TokenId::parse(id).ok_or(NameError::Uuid)?,
         })
     }

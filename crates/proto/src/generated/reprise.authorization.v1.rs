@@ -1537,12 +1537,12 @@ pub mod authorization_service_client {
         /// CreateServiceAccountToken makes a token for a service account, which comes into being with its
         /// first token and holds nothing until a role is bound to it: until then all it asks for is
         /// RESOURCE_NOT_FOUND. The token is shown once: a retry with the same `request_id` returns only what
-        /// is known of it.
+        /// is known of it. An account can have 100 tokens that have not expired and were not revoked.
         ///
         /// Needs `workspace.serviceAccounts.create` or `deployment.serviceAccounts.create` on the
         /// account's parent, by its level, and everything that the account holds. Safe to retry with a
         /// `request_id`. Errors: INVALID_FIELDS, REQUEST_ID_REUSED, PERMISSION_MISSING,
-        /// RESOURCE_NOT_FOUND, GRANT_EXCEEDS_OWN_PERMISSIONS.
+        /// RESOURCE_NOT_FOUND, GRANT_EXCEEDS_OWN_PERMISSIONS, LIMIT_EXCEEDED.
         pub async fn create_service_account_token(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateServiceAccountTokenRequest>,
@@ -1573,7 +1573,8 @@ pub mod authorization_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// ListServiceAccountTokens lists what is known of the tokens of a service account, or of all
-        /// service accounts of a resource; never the tokens. They are ordered by account and id.
+        /// service accounts of a resource; never the tokens. They are ordered by account and id. Tokens are
+        /// forgotten 90 days after they have expired.
         ///
         /// Needs `workspace.serviceAccounts.get` or `deployment.serviceAccounts.get` on the account's
         /// parent, by its level. Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING,
@@ -1988,12 +1989,12 @@ pub mod authorization_service_server {
         /// CreateServiceAccountToken makes a token for a service account, which comes into being with its
         /// first token and holds nothing until a role is bound to it: until then all it asks for is
         /// RESOURCE_NOT_FOUND. The token is shown once: a retry with the same `request_id` returns only what
-        /// is known of it.
+        /// is known of it. An account can have 100 tokens that have not expired and were not revoked.
         ///
         /// Needs `workspace.serviceAccounts.create` or `deployment.serviceAccounts.create` on the
         /// account's parent, by its level, and everything that the account holds. Safe to retry with a
         /// `request_id`. Errors: INVALID_FIELDS, REQUEST_ID_REUSED, PERMISSION_MISSING,
-        /// RESOURCE_NOT_FOUND, GRANT_EXCEEDS_OWN_PERMISSIONS.
+        /// RESOURCE_NOT_FOUND, GRANT_EXCEEDS_OWN_PERMISSIONS, LIMIT_EXCEEDED.
         async fn create_service_account_token(
             &self,
             request: tonic::Request<super::CreateServiceAccountTokenRequest>,
@@ -2004,7 +2005,8 @@ pub mod authorization_service_server {
             Err(tonic::Status::unimplemented("Not yet implemented"))
         }
         /// ListServiceAccountTokens lists what is known of the tokens of a service account, or of all
-        /// service accounts of a resource; never the tokens. They are ordered by account and id.
+        /// service accounts of a resource; never the tokens. They are ordered by account and id. Tokens are
+        /// forgotten 90 days after they have expired.
         ///
         /// Needs `workspace.serviceAccounts.get` or `deployment.serviceAccounts.get` on the account's
         /// parent, by its level. Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING,
