@@ -95,6 +95,7 @@ pub async fn serve(
     let tls = listen
         .tls
         .server(listener.local_addr().map_err(StartError::Listener)?)?;
+    let oidc = keys.oidc_client()?;
     let keyring = Keyring::open(keys.keys)?;
     let verifier = TokenVerifier::new(
         keyring.trust()?,
@@ -103,7 +104,9 @@ pub async fn serve(
     );
     let verifier = Arc::new(verifier);
     let signing = keyring.signing_folder(environment.clone())?;
-    let following = KeyringFollower::new(keyring, Arc::clone(&verifier)).signing(signing.clone());
+    let following = KeyringFollower::new(keyring, Arc::clone(&verifier))
+        .signing(signing.clone())
+        .oidc(oidc);
 
     let database = Database::open(
         &database_args.database_url,

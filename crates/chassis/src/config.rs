@@ -13,6 +13,7 @@ use model::catalog::{Catalog, CatalogError};
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity, ServerTlsConfig, Uri};
 
 use crate::database::{DatabaseUrl, DatabaseUrlError};
+use crate::identity::{OidcClient, OidcClientError};
 
 /// Where a service listens, and how.
 #[derive(Debug, Clone, Args)]
@@ -90,6 +91,20 @@ pub struct KeyArgs {
     /// Folder with the keys and the trust file that `reprise init` writes
     #[arg(long, env = "REPRISE_KEYS", value_name = "FOLDER")]
     pub keys: PathBuf,
+
+    /// Authorities (PEM) to trust beside the machine's when fetching the keys of identity providers
+    #[arg(long, env = "REPRISE_OIDC_CA", value_name = "FILE")]
+    pub oidc_ca: Option<PathBuf>,
+}
+
+impl KeyArgs {
+    /// What fetches the keys of identity providers.
+    pub fn oidc_client(&self) -> Result<OidcClient, ConfigError> {
+        match &self.oidc_ca {
+            Some(path) => Ok(OidcClient::with_authorities(path)?),
+            None => Ok(OidcClient::default()),
+        }
+    }
 }
 
 /// Which Astro Runtime versions there are, and what is in them.
@@ -195,6 +210,9 @@ pub enum ConfigError {
     /// TLS with a service whose certificate nobody vouches for.
     #[error("to call {0}, name the authorities to trust with --tls-ca")]
     NoAuthorities(String),
+    /// The authorities for identity providers cannot be used.
+    #[error(transparent)]
+    OidcClient(#[from] OidcClientError),
     /// The TLS settings do not work.
     #[error("cannot set up TLS")]
     Tls(#[source] tonic::transport::Error),
@@ -261,7 +279,7 @@ fn read(path: &PathBuf) -> Result<Vec<u8>, ConfigError> {
     })
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost"
         || host

@@ -69,6 +69,7 @@ pub async fn serve(
     let address = listener.local_addr().map_err(ServeError::Listener)?;
     let tls = args.listen.tls.server(address)?;
     let authorization = args.listen.tls.endpoint(&args.authorization_address)?;
+    let oidc = args.keys.oidc_client()?;
     let keyring = Keyring::open(&args.keys.keys)?;
     let trust = keyring.trust()?;
     let tokens = keyring.service_tokens(NAME, environment.clone())?;
@@ -121,7 +122,9 @@ pub async fn serve(
         name: NAME,
         proto_name: SERVICE_NAME,
         routes: Routes::new(DeployRegistryServiceServer::new(registry)),
-        keys: KeyringFollower::new(keyring, verifier).permits(permits),
+        keys: KeyringFollower::new(keyring, verifier)
+            .permits(permits)
+            .oidc(oidc),
         public_methods: &[],
         tls,
         drain: args.listen.drain(),

@@ -66,6 +66,7 @@ pub async fn serve(
         rollbacks,
     } = args;
     let catalog = Arc::new(catalog.load()?);
+    let oidc = keys.oidc_client()?;
     let keyring = Keyring::open(keys.keys)?;
     let verifier = Arc::new(TokenVerifier::new(
         keyring.trust()?,
@@ -128,7 +129,7 @@ pub async fn serve(
         name: NAME,
         proto_name: SERVICE_NAME,
         routes: Routes::new(RollbackServiceServer::new(api)),
-        keys: KeyringFollower::new(keyring, verifier),
+        keys: KeyringFollower::new(keyring, verifier).oidc(oidc),
         public_methods: &[],
         tls,
         drain: listen.drain(),

@@ -58,7 +58,7 @@ impl Asked {
 
     /// The person whose token the caller brings, or the caller itself if it brings none. Asking
     /// about others needs `system.permissions.check`, which only services have.
-    pub(super) fn person_or_caller(
+    pub(super) async fn person_or_caller(
         service: &Authorization,
         caller: &Caller,
         subject_token: &str,
@@ -67,18 +67,21 @@ impl Asked {
             return Self::caller(caller, service.environment.now());
         }
         require_of_service(service, caller, Permission::SystemPermissionsCheck)?;
-        Self::person(service, subject_token)
+        Self::person(service, subject_token).await
     }
 
     /// The person who has this token. Services speak for themselves, never through others.
-    pub(super) fn person(service: &Authorization, subject_token: &str) -> Result<Self, Problem> {
+    pub(super) async fn person(
+        service: &Authorization,
+        subject_token: &str,
+    ) -> Result<Self, Problem> {
         if subject_token.len() > LONGEST_TOKEN {
             let mut fields = Fields::new();
             fields.violation("subject_token", "must have at most 8 KiB");
             return Err(fields.into_problem());
         }
-        let person = service.verifier.verify(subject_token);
-        let person = person.map_err(|error| refused_subject_token().caused_by(error))?;
+        let person = service.verifier.identify(subject_token).await;
+        let person = person.map_err(|error| error.into_problem(refused_subject_token()))?;
         if let Principal::Service(_) = person.principal() {
             return Err(refused_subject_token().caused_by("it is a service's own token"));
         }

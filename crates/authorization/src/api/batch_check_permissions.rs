@@ -44,7 +44,7 @@ pub(super) async fn handle(
         principal,
         groups,
     };
-    let who = Who::read(service, &caller, &mut fields, about)?;
+    let who = Who::read(service, &caller, &mut fields, about).await?;
     let questions = fields.check("questions", questions, |questions| {
         let number = questions.len();
         (1..=MOST_QUESTIONS)

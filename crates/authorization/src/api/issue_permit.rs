@@ -78,9 +78,11 @@ impl Asking<'_> {
             subject,
             credential,
             token_id,
-        } = Asked::person(self.service, subject_token).inspect_err(|problem| {
-            self.refuse(self.caller, bound.permissions, None, problem);
-        })?;
+        } = Asked::person(self.service, subject_token)
+            .await
+            .inspect_err(|problem| {
+                self.refuse(self.caller, bound.permissions, None, problem);
+            })?;
         let index = match self.service.policy.newest(&credential).await {
             Err(error @ policy::Error::TokenRefused) => {
                 self.refuse(&subject.principal, bound.permissions, None, &error);

@@ -32,7 +32,7 @@ pub(super) async fn handle(
         principal,
         groups,
     };
-    let who = Who::read(service, &caller, &mut fields, about)?;
+    let who = Who::read(service, &caller, &mut fields, about).await?;
     let resource = fields.parse::<ResourceName>("resource", &resource);
     let freshness = Freshness::read(&mut fields, consistency);
     let index = freshness

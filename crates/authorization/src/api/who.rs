@@ -38,7 +38,7 @@ impl Who {
     /// Reads whom a request is about. With a token or a principal it needs
     /// `system.permissions.check`; with a principal it is also for those who administer the
     /// resource: [`Who::authorize`].
-    pub(super) fn read(
+    pub(super) async fn read(
         service: &Authorization,
         caller: &Caller,
         fields: &mut Fields,
@@ -50,7 +50,7 @@ impl Who {
             groups,
         } = about;
         if principal.is_empty() && groups.is_empty() {
-            let asked = Asked::person_or_caller(service, caller, &subject_token)?;
+            let asked = Asked::person_or_caller(service, caller, &subject_token).await?;
             let Asked {
                 subject,
                 credential,

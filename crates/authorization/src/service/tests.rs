@@ -32,6 +32,7 @@ fn args(folder: &Path) -> Args {
         },
         keys: KeyArgs {
             keys: folder.join("keys"),
+            oidc_ca: None,
         },
         decision_log_sample_rate: "1".parse().unwrap(),
     }

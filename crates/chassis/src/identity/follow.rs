@@ -7,9 +7,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinSet, spawn_blocking};
 
 use super::keyring::Keyring;
+use super::oidc::OidcClient;
 use super::permit::PermitVerifier;
 use super::signing_folder::SigningFolder;
 use super::verifier::TokenVerifier;
@@ -24,6 +25,7 @@ pub struct KeyringFollower {
     verifier: Arc<TokenVerifier>,
     permits: Option<PermitVerifier>,
     signing: Option<SigningFolder>,
+    oidc: OidcClient,
     trust_file: Condition,
     signing_folder: Condition,
 }
@@ -37,6 +39,7 @@ impl KeyringFollower {
             verifier,
             permits: None,
             signing: None,
+            oidc: OidcClient::default(),
             trust_file: Condition::default(),
             signing_folder: Condition::default(),
         }
@@ -56,38 +59,62 @@ impl KeyringFollower {
         self
     }
 
+    /// Fetches the keys of identity providers by this client.
+    #[must_use]
+    pub fn oidc(mut self, oidc: OidcClient) -> Self {
+        self.oidc = oidc;
+        self
+    }
+
     /// Whose trust is followed.
     #[must_use]
     pub fn verifier(&self) -> &Arc<TokenVerifier> {
         &self.verifier
     }
 
-    /// Follows the files for ever.
+    /// Follows the files, and the keys of the identity providers that are trusted, for ever.
     pub async fn run(mut self) {
+        let mut fetching = self.fetch();
         loop {
             tokio::time::sleep(READ_EVERY).await;
             // Files can be on a network that hangs.
             let looked = spawn_blocking(move || {
-                self.look();
-                self
+                let changed = self.look();
+                (self, changed)
             });
-            self = match looked.await {
-                Ok(follower) => follower,
+            let changed;
+            (self, changed) = match looked.await {
+                Ok(looked) => looked,
                 Err(error) => {
                     tracing::error!(%error, "keys and trust are not followed any more: restart the service");
                     return;
                 }
             };
+            if changed {
+                fetching.shutdown().await;
+                fetching = self.fetch();
+            }
         }
     }
 
-    /// Reads every file once.
-    pub(super) fn look(&mut self) {
+    /// Starts to fetch the keys of all identity providers. It ends when the tasks are dropped.
+    pub(super) fn fetch(&self) -> JoinSet<()> {
+        let mut fetching = JoinSet::new();
+        for provider in self.verifier.providers() {
+            fetching.spawn(provider.keep(self.oidc.clone()));
+        }
+        fetching
+    }
+
+    /// Reads every file once. Tells whether other issuers are trusted than before.
+    pub(super) fn look(&mut self) -> bool {
+        let mut changed = false;
         match self.keyring.trust() {
             Ok(trust) => {
                 self.trust_file.is_good("the trust file can be used again");
                 let permit_keys = trust.permit_keys().clone();
-                if self.verifier.trust(trust) {
+                changed = self.verifier.trust(trust);
+                if changed {
                     tracing::info!("the trust file has changed and takes effect");
                 }
                 if let Some(permits) = &self.permits {
@@ -114,6 +141,7 @@ impl KeyringFollower {
                 ),
             }
         }
+        changed
     }
 }
 

@@ -1,4 +1,5 @@
-//! JWS in compact form (RFC 7515), signed with EdDSA. Tokens and permits are both made here.
+//! JWS in compact form (RFC 7515), signed with EdDSA. Tokens and permits are both made here. Those of
+//! identity providers, which sign in other ways, are only taken apart here.
 //!
 //! A text becomes an [`Unverified`], whose claims can only be looked at to find the key, and that
 //! becomes the claims once a key of the right issuer has verified it.
@@ -53,11 +54,11 @@ pub enum JwsError {
 
 /// Members that could bring a key along (`jwk`, `jku`, `x5c`) are not even read.
 #[derive(Deserialize)]
-struct Header {
-    alg: String,
-    typ: Option<String>,
-    kid: Option<String>,
-    crit: Option<IgnoredAny>,
+pub(super) struct Header {
+    pub(super) alg: String,
+    pub(super) typ: Option<String>,
+    pub(super) kid: Option<String>,
+    pub(super) crit: Option<IgnoredAny>,
 }
 
 #[derive(Serialize)]
@@ -88,6 +89,40 @@ pub(super) fn sign(
     Ok(text)
 }
 
+/// A text of the right form, that anybody could have made.
+pub(super) struct Parts<'a> {
+    /// What is signed.
+    pub(super) message: &'a str,
+    /// In base64url.
+    pub(super) signature: &'a str,
+    header: &'a str,
+    claims: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    pub(super) fn split(text: &'a str) -> Result<Self, JwsError> {
+        if text.len() > MAX_LENGTH {
+            return Err(JwsError::TooLong);
+        }
+        let (message, signature) = text.rsplit_once('.').ok_or(JwsError::Form)?;
+        let (header, claims) = message.split_once('.').ok_or(JwsError::Form)?;
+        Ok(Self {
+            message,
+            signature,
+            header,
+            claims,
+        })
+    }
+
+    pub(super) fn header(&self) -> Result<Header, JwsError> {
+        serde_json::from_slice(&decode(self.header)?).map_err(JwsError::Header)
+    }
+
+    pub(super) fn claims<C: DeserializeOwned>(&self) -> Result<C, JwsError> {
+        serde_json::from_slice(&decode(self.claims)?).map_err(JwsError::Claims)
+    }
+}
+
 /// A text of the right form and type, that anybody could have made.
 pub(super) struct Unverified<'a, C> {
     message: &'a str,
@@ -98,18 +133,13 @@ pub(super) struct Unverified<'a, C> {
 
 impl<'a, C: DeserializeOwned> Unverified<'a, C> {
     pub(super) fn parse(text: &'a str, typ: &'static str) -> Result<Self, JwsError> {
-        if text.len() > MAX_LENGTH {
-            return Err(JwsError::TooLong);
-        }
-        let (message, signature) = text.rsplit_once('.').ok_or(JwsError::Form)?;
-        let (header, claims) = message.split_once('.').ok_or(JwsError::Form)?;
-
+        let parts = Parts::split(text)?;
         let Header {
             alg,
             typ: actual,
             kid,
             crit,
-        } = serde_json::from_slice(&decode(header)?).map_err(JwsError::Header)?;
+        } = parts.header()?;
         if alg != ALG {
             return Err(JwsError::Algorithm);
         }
@@ -120,12 +150,11 @@ impl<'a, C: DeserializeOwned> Unverified<'a, C> {
             return Err(JwsError::Type { expected: typ });
         }
         let kid = kid.ok_or(JwsError::KeyIdMissing)?;
-        let claims = serde_json::from_slice(&decode(claims)?).map_err(JwsError::Claims)?;
         Ok(Self {
-            message,
-            signature,
+            message: parts.message,
+            signature: parts.signature,
             kid,
-            claims,
+            claims: parts.claims()?,
         })
     }
 }

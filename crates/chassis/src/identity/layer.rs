@@ -1,7 +1,5 @@
 //! No call reaches a handler without an identity, except to the few methods that are public.
 
-use std::future::Future;
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,7 +12,7 @@ use tonic::Status;
 use tower::{Layer, Service};
 
 use super::caller::Caller;
-use super::verifier::{TokenError, TokenVerifier};
+use super::verifier::{Failure, TokenError, TokenVerifier};
 use crate::problem::{Problem, chain};
 
 /// Services that are public on every port: what asks whether it is alive, and what it can do.
@@ -51,15 +49,43 @@ impl IdentityLayer {
     }
 
     /// Leaves the [`Caller`] in the request in place of the token.
-    fn admit<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
-        let verified = bearer(request.headers())
-            .and_then(|token| self.verifier.verify(token).map_err(Refusal::Token));
+    fn admit<B>(&self, request: &mut Request<B>) -> Admission {
+        let judged = bearer(request.headers())
+            .map_err(Admission::Refused)
+            .and_then(|token| self.judge(token));
         // A handler has the token in the caller, if it needs it; in the headers it would get into
         // the first log that shows them.
         request.headers_mut().remove(AUTHORIZATION);
-        request.extensions_mut().insert(verified?);
-        Ok(())
+        match judged {
+            Ok(caller) => {
+                request.extensions_mut().insert(caller);
+                Admission::Granted
+            }
+            Err(_) if self.is_public(request.uri().path()) => Admission::Granted,
+            Err(admission) => admission,
+        }
     }
+
+    fn judge(&self, token: &str) -> Result<Caller, Admission> {
+        self.verifier
+            .attempt(token)
+            .map_err(|failure| match failure {
+                Failure::Refused(error) => Admission::Refused(Refusal::Token(error)),
+                Failure::KeysOutdated(..) => Admission::Later {
+                    token: token.to_owned(),
+                },
+            })
+    }
+}
+
+/// Whether a call goes on to its handler.
+enum Admission {
+    Granted,
+    Refused(Refusal),
+    /// It depends on keys that have to be fetched.
+    Later {
+        token: String,
+    },
 }
 
 impl<S> Layer<S> for IdentityLayer {
@@ -80,14 +106,21 @@ pub struct IdentityService<S> {
     inner: S,
 }
 
+/// The answer to a call that waits, or was not let through. Only these take an allocation.
+type Boxed<T, E> = Pin<Box<dyn Future<Output = Result<Response<T>, E>> + Send>>;
+
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for IdentityService<S>
 where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    S: Service<Request<ReqBody>, Response = Response<ResBody>, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+    ReqBody: Send + 'static,
     ResBody: Default,
 {
     type Response = Response<ResBody>;
     type Error = S::Error;
-    type Future = Either<S::Future, Refused<Result<Response<ResBody>, S::Error>>>;
+    type Future = Either<S::Future, Boxed<ResBody, S::Error>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -95,35 +128,29 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         match self.layer.admit(&mut request) {
-            Ok(()) => {}
-            Err(_) if self.layer.is_public(request.uri().path()) => {}
-            Err(refusal) => {
-                return Either::Right(Refused {
-                    refusal,
-                    path: request.uri().path().to_owned(),
-                    answer: PhantomData,
-                });
+            Admission::Granted => Either::Left(self.inner.call(request)),
+            Admission::Refused(refusal) => {
+                let path = request.uri().path().to_owned();
+                // Told to the log when it is polled: the span of the call, with the trace id, is
+                // around that only.
+                Either::Right(Box::pin(async move { Ok(refusal.answer(&path)) }))
+            }
+            Admission::Later { token } => {
+                let verifier = Arc::clone(&self.layer.verifier);
+                // It is this one that is ready; its clone is not, yet.
+                let clone = self.inner.clone();
+                let mut inner = std::mem::replace(&mut self.inner, clone);
+                Either::Right(Box::pin(async move {
+                    match verifier.identify(&token).await {
+                        Ok(caller) => {
+                            request.extensions_mut().insert(caller);
+                            inner.call(request).await
+                        }
+                        Err(error) => Ok(Refusal::Token(error).answer(request.uri().path())),
+                    }
+                }))
             }
         }
-        Either::Left(self.inner.call(request))
-    }
-}
-
-/// The answer to a call that was not let through. It is logged when it is polled, because the span of
-/// the call, with the trace id, is around that only.
-#[derive(Debug)]
-pub struct Refused<T> {
-    refusal: Refusal,
-    path: String,
-    answer: PhantomData<fn() -> T>,
-}
-
-impl<B: Default, E> Future for Refused<Result<Response<B>, E>> {
-    type Output = Result<Response<B>, E>;
-
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
-        self.refusal.log(&self.path);
-        Poll::Ready(Ok(Status::from(Problem::unauthenticated()).into_http()))
     }
 }
 
@@ -141,6 +168,19 @@ enum Refusal {
 }
 
 impl Refusal {
+    fn answer<B: Default>(self, path: &str) -> Response<B> {
+        let problem = match self {
+            Self::Token(outage @ TokenError::NoProviderKeys { issuer: _ }) => {
+                outage.into_problem(Problem::unauthenticated())
+            }
+            refusal @ (Self::Missing | Self::Several | Self::NotBearer | Self::Token(_)) => {
+                refusal.log(path);
+                Problem::unauthenticated()
+            }
+        };
+        Status::from(problem).into_http()
+    }
+
     fn log(&self, path: &str) {
         let path = shortened(path);
         match self {

@@ -13,6 +13,7 @@
 //! | [`token`] | what a token says, and making one for a person or a service account |
 //! | [`service_tokens`] | the tokens by which a service calls another |
 //! | [`verifier`] | from a token to a [`Caller`], or to the check that failed |
+//! | [`oidc`] | the same for tokens of identity providers |
 //! | [`layer`] | no call reaches a handler without one |
 //! | [`permit`] | permits, made and verified |
 //! | [`keyring`] | the folder that holds all of this, and making it |
@@ -33,6 +34,7 @@ mod jws;
 pub mod keyring;
 pub mod keys;
 pub mod layer;
+pub mod oidc;
 pub mod permit;
 pub mod service_tokens;
 pub mod signing_folder;
@@ -51,12 +53,13 @@ pub use jws::JwsError;
 pub use keyring::{Keyring, KeyringError};
 pub use keys::{KeyError, KeySet, PublicKey, SigningKey};
 pub use layer::{IdentityLayer, IdentityService, caller};
+pub use oidc::{FetchError, OidcClient, OidcClientError};
 pub use permit::{PermitClaims, PermitError, PermitVerifier, VerifiedPermit};
 pub use service_tokens::ServiceTokens;
 pub use signing_folder::{SigningFolder, SigningFolderError};
 pub use token::{MintError, mint_service_account_token, mint_user_token};
 pub use trust::{
-    AUTHORIZATION_ISSUER, IssuerKind, LOCAL_ISSUER, SubjectError, TrustError, TrustFile,
-    TrustedIssuer, service_issuer,
+    AUTHORIZATION_ISSUER, Algorithm, IssuerKind, LOCAL_ISSUER, OidcError, OidcIssuer, OidcSettings,
+    SubjectError, TrustError, TrustFile, TrustedIssuer, service_issuer,
 };
 pub use verifier::{TokenError, TokenVerifier};

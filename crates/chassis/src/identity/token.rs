@@ -63,6 +63,25 @@ pub(super) struct Claims {
     pub(super) groups: Vec<String>,
 }
 
+impl Claims {
+    /// When the token counts.
+    pub(super) fn times(&self) -> Times {
+        Times {
+            exp: self.exp,
+            nbf: self.nbf,
+            iat: self.iat,
+        }
+    }
+}
+
+/// When a token counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    pub(super) exp: DateTime<Utc>,
+    pub(super) nbf: Option<DateTime<Utc>>,
+    pub(super) iat: Option<DateTime<Utc>>,
+}
+
 /// RFC 7519 allows one audience, or a list.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]

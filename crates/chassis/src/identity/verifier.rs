@@ -1,18 +1,24 @@
 //! From a token to a [`Caller`], or to the check that failed.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use model::{NameError, Principal, ServiceName};
+use serde::Deserialize;
 use thiserror::Error;
 
 use super::caller::{self, Caller};
 use super::current::Current;
-use super::jws::{self, JwsError, Unverified};
-use super::token::{self, AUDIENCE, Claims};
+use super::jws::{self, JwsError, Parts, Unverified};
+use super::oidc::provider::Provider;
+use super::oidc::token::{self as oidc_token, OidcTokenError, Person};
+use super::token::{self, AUDIENCE, Claims, Times};
 use super::trust::{IssuerKind, SubjectError, TrustFile};
 use super::verified::{self, VerifiedTokens};
 use crate::environment::Environment;
+use crate::problem::Problem;
 
 /// By how much an issuer's clock may be ahead of ours. There is no such allowance for `exp`: what
 /// is too early comes right by waiting, and what is too late must not be believed.
@@ -74,9 +80,36 @@ pub enum TokenError {
         /// What is wrong with the subject.
         source: SubjectError,
     },
+    /// A token of an identity provider that failed one of its checks.
+    #[error("a token of issuer {issuer:?}")]
+    Oidc {
+        /// The identity provider.
+        issuer: String,
+        /// The check.
+        source: OidcTokenError,
+    },
+    /// The identity provider cannot be asked for its keys: neither yes nor no.
+    #[error("the keys of issuer {issuer:?} could not be fetched, or not for a day")]
+    NoProviderKeys {
+        /// The identity provider.
+        issuer: String,
+    },
     /// A group that is no name.
     #[error("a group of the token cannot be a principal")]
     Group(#[source] NameError),
+}
+
+impl TokenError {
+    /// What a caller is told: `refused`, and no more, if the token is to blame; else that the identity
+    /// provider cannot be reached.
+    #[must_use]
+    pub fn into_problem(self, refused: Problem) -> Problem {
+        if let Self::NoProviderKeys { issuer: _ } = self {
+            Problem::unavailable("the identity provider", self)
+        } else {
+            refused.caused_by(self)
+        }
+    }
 }
 
 /// Verifies the tokens that come to one service.
@@ -90,15 +123,62 @@ pub struct TokenVerifier {
 /// nobody is believed on the word of an issuer that is not trusted any more.
 struct Trusted {
     file: TrustFile,
+    providers: BTreeMap<Arc<str>, Arc<Provider>>,
     verified: VerifiedTokens,
 }
 
 impl Trusted {
-    fn new(file: TrustFile) -> Self {
+    /// A provider that was known before, with the same settings, keeps its keys.
+    fn new(file: TrustFile, before: Option<&Self>, env: &Environment) -> Self {
+        let providers = file.oidc_issuers().map(|issuer| {
+            let known = before.and_then(|before| before.providers.get(issuer.name()));
+            let provider = match known {
+                Some(known) if known.issuer() == issuer => Arc::clone(known),
+                Some(_) | None => Arc::new(Provider::new(issuer.clone(), env.clone())),
+            };
+            (issuer.name().clone(), provider)
+        });
         Self {
+            providers: providers.collect(),
             file,
             verified: VerifiedTokens::default(),
         }
+    }
+
+    /// The identity provider that the token names, if it names one.
+    fn provider(&self, token: &str) -> Option<&Arc<Provider>> {
+        #[derive(Deserialize)]
+        struct Issuer {
+            iss: String,
+        }
+
+        if self.providers.is_empty() {
+            return None;
+        }
+        let Issuer { iss } = Parts::split(token).ok()?.claims().ok()?;
+        self.providers.get(&*iss)
+    }
+}
+
+/// Why a token was not accepted.
+pub(super) enum Failure {
+    /// Nothing can change it.
+    Refused(TokenError),
+    /// It may be accepted once the provider's keys are fetched anew.
+    KeysOutdated(Arc<Provider>, TokenError),
+}
+
+impl Failure {
+    pub(super) fn into_error(self) -> TokenError {
+        match self {
+            Self::Refused(error) | Self::KeysOutdated(_, error) => error,
+        }
+    }
+}
+
+impl<E: Into<TokenError>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Refused(error.into())
     }
 }
 
@@ -107,7 +187,7 @@ impl TokenVerifier {
     #[must_use]
     pub fn new(trust: TrustFile, audience: ServiceName, env: Environment) -> Self {
         Self {
-            trusted: Current::new(Trusted::new(trust)),
+            trusted: Current::new(Trusted::new(trust, None, &env)),
             audience,
             env,
         }
@@ -115,14 +195,22 @@ impl TokenVerifier {
 
     /// Trusts these issuers from now on, and no others. Tells whether that is a change.
     pub fn trust(&self, trust: TrustFile) -> bool {
-        let changed = self.trusted.get().file != trust;
+        let before = self.trusted.get();
+        let changed = before.file != trust;
         if changed {
-            self.trusted.set(Trusted::new(trust));
+            let trusted = Trusted::new(trust, Some(&before), &self.env);
+            self.trusted.set(trusted);
         }
         changed
     }
 
-    /// Who has this token.
+    /// The identity providers that are trusted now.
+    pub(super) fn providers(&self) -> Vec<Arc<Provider>> {
+        self.trusted.get().providers.values().cloned().collect()
+    }
+
+    /// Who has this token. If it is of an identity provider and signed with a key that is not known,
+    /// waits for the provider's keys to be fetched, which takes up to five seconds.
     ///
     /// A token that was verified within the last minute is not verified again. Whether it has been
     /// revoked is not asked here.
@@ -130,7 +218,28 @@ impl TokenVerifier {
     /// # Errors
     ///
     /// The first check that the token failed.
+    pub async fn identify(&self, token: &str) -> Result<Caller, TokenError> {
+        match self.attempt(token) {
+            Ok(caller) => Ok(caller),
+            Err(Failure::Refused(error)) => Err(error),
+            Err(Failure::KeysOutdated(provider, _)) => {
+                provider.refreshed().await;
+                self.verify(token)
+            }
+        }
+    }
+
+    /// Who has this token, as far as the keys that are known now can tell.
+    ///
+    /// # Errors
+    ///
+    /// As for [`TokenVerifier::identify`].
     pub fn verify(&self, token: &str) -> Result<Caller, TokenError> {
+        self.attempt(token).map_err(Failure::into_error)
+    }
+
+    /// The same, telling what may change.
+    pub(super) fn attempt(&self, token: &str) -> Result<Caller, Failure> {
         // Before anything is done with it: hashing a megabyte is work, too.
         if token.len() > jws::MAX_LENGTH {
             return Err(JwsError::TooLong.into());
@@ -141,7 +250,10 @@ impl TokenVerifier {
         if let Some(caller) = trusted.verified.get(&digest, now) {
             return Ok(caller);
         }
-        let caller = self.verify_afresh(&trusted.file, token, now)?;
+        let caller = match trusted.provider(token) {
+            Some(provider) => verify_with(provider, token, now)?,
+            None => self.verify_afresh(&trusted.file, token, now)?,
+        };
         trusted.verified.insert(digest, caller.clone(), now);
         Ok(caller)
     }
@@ -168,7 +280,7 @@ impl TokenVerifier {
             })?;
         let claims = unverified.verify(key)?;
 
-        check_times(&claims, now)?;
+        check_times(claims.times(), now)?;
         self.check_kind(issuer.kind(), &claims)?;
 
         let Claims {
@@ -236,13 +348,53 @@ fn check_audience(claims: &Claims) -> Result<(), TokenError> {
     }
 }
 
-fn check_times(claims: &Claims, now: DateTime<Utc>) -> Result<(), TokenError> {
-    if claims.exp <= now {
-        return Err(TokenError::Expired {
-            expire_time: claims.exp,
-        });
+/// Verifies a token of an identity provider.
+fn verify_with(
+    provider: &Arc<Provider>,
+    token: &str,
+    now: DateTime<Utc>,
+) -> Result<Caller, Failure> {
+    let issuer = provider.issuer();
+    let outdated = |error| Failure::KeysOutdated(Arc::clone(provider), error);
+    let Some(keys) = provider.keys() else {
+        return Err(outdated(TokenError::NoProviderKeys {
+            issuer: issuer.name().to_string(),
+        }));
+    };
+    let Person {
+        principal,
+        groups,
+        token_id,
+        times,
+    } = oidc_token::verify(issuer, &keys, token).map_err(|source| {
+        let unknown_key = matches!(source, OidcTokenError::UnknownKey { kid: _ });
+        let error = TokenError::Oidc {
+            issuer: issuer.name().to_string(),
+            source,
+        };
+        if unknown_key {
+            outdated(error)
+        } else {
+            error.into()
+        }
+    })?;
+    check_times(times, now)?;
+    Ok(Caller::new(caller::Inner {
+        principal,
+        groups,
+        issuer: issuer.name().clone(),
+        token_id,
+        expire_time: times.exp,
+        token: token.to_owned(),
+    }))
+}
+
+fn check_times(times: Times, now: DateTime<Utc>) -> Result<(), TokenError> {
+    let Times { exp, nbf, iat } = times;
+    if exp <= now {
+        return Err(TokenError::Expired { expire_time: exp });
     }
-    for valid_from in [claims.nbf, claims.iat].into_iter().flatten() {
+    for valid_from in [nbf, iat].into_iter().flatten() {
         if valid_from > now + LEEWAY {
             return Err(TokenError::NotYetValid { valid_from });
         }

@@ -127,7 +127,10 @@ impl Service {
                 database_url: format!("sqlite:{}", database.display()).parse().unwrap(),
                 database_connections: 4,
             },
-            keys: KeyArgs { keys },
+            keys: KeyArgs {
+                keys,
+                oidc_ca: None,
+            },
             authorization_address: format!("http://{}", authorization.serve().await),
             registry_address: format!("http://{}", registry.serve().await),
             catalog: CatalogArgs::default(),

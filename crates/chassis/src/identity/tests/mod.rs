@@ -35,32 +35,32 @@ const ACCOUNT: &str = "workspaces/w/serviceAccounts/ci";
 
 /// A clock that stands still until it is moved.
 #[derive(Clone)]
-struct Clock(Arc<AtomicI64>);
+pub(super) struct Clock(Arc<AtomicI64>);
 
 impl Clock {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(Arc::new(AtomicI64::new(1_800_000_000_000_000)))
     }
 
-    fn env(&self) -> Environment {
+    pub(super) fn env(&self) -> Environment {
         let clock = self.clone();
         Environment::with_clock(move || clock.now())
     }
 
-    fn now(&self) -> DateTime<Utc> {
+    pub(super) fn now(&self) -> DateTime<Utc> {
         DateTime::from_timestamp_micros(self.0.load(Ordering::SeqCst)).unwrap()
     }
 
-    fn advance(&self, by: TimeDelta) {
+    pub(super) fn advance(&self, by: TimeDelta) {
         self.0
             .fetch_add(by.num_microseconds().unwrap(), Ordering::SeqCst);
     }
 }
 
 /// Every issuer with a key of its own.
-struct World {
-    clock: Clock,
-    env: Environment,
+pub(super) struct World {
+    pub(super) clock: Clock,
+    pub(super) env: Environment,
     people: SigningKey,
     authorization: SigningKey,
     orchestrator: SigningKey,
@@ -68,7 +68,7 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let clock = Clock::new();
         Self {
             env: clock.env(),
@@ -80,7 +80,7 @@ impl World {
         }
     }
 
-    fn trust(&self) -> TrustFile {
+    pub(super) fn trust(&self) -> TrustFile {
         let keys = |key: &SigningKey| KeySet::new([key.public().clone()]).unwrap();
         let service = |service, key| {
             TrustedIssuer::new(
@@ -111,7 +111,7 @@ impl World {
         self.verifier().verify(token)
     }
 
-    fn user_token(&self, lifetime: TimeDelta) -> String {
+    pub(super) fn user_token(&self, lifetime: TimeDelta) -> String {
         let groups = [id("data-eng"), id("on-call")];
         let alice = id("alice@example.com");
         mint_user_token(
@@ -146,7 +146,7 @@ impl World {
     }
 
     /// Claims of a person's token that verifies.
-    fn user_claims(&self) -> Value {
+    pub(super) fn user_claims(&self) -> Value {
         let now = self.clock.now().timestamp();
         json!({
             "iss": LOCAL_ISSUER, "sub": "alice", "aud": "reprise", "iat": now, "exp": now + 3600,
@@ -201,7 +201,7 @@ fn message(header: &Value, claims: &Value) -> String {
 }
 
 /// The value with one member changed; removed if the new value is null.
-fn with(mut value: Value, member: &str, new: Value) -> Value {
+pub(super) fn with(mut value: Value, member: &str, new: Value) -> Value {
     let object = value.as_object_mut().unwrap();
     if new.is_null() {
         object.remove(member);

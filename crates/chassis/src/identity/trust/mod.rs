@@ -5,10 +5,32 @@
 //! | `users` | `user:<sub>` | `group:<g>` each |
 //! | `service_accounts` | `service-account:<sub>` | nothing |
 //! | `service` | `service:<name>`, and must equal the name in the file | nothing |
+//! | `oidc` | `user:<subject_prefix><sub>` | `group:<group_prefix><g>` each |
 //!
-//! The kind is in the file and not in the token, so that no issuer can produce another.
+//! The kind is in the file and not in the token, so that no issuer can produce another. The issuers
+//! of the first three kinds are ours, and their keys are in the file. One of the kind `oidc` is an
+//! identity provider, whose keys are fetched:
+//!
+//! ```json
+//! {
+//!   "kind": "oidc",
+//!   "issuer": "https://acme.okta.com",
+//!   "audience": "reprise",
+//!   "algorithms": ["RS256"],
+//!   "subject_claim": "email",
+//!   "subject_prefix": "okta:",
+//!   "groups_claim": "groups",
+//!   "group_prefix": "okta:",
+//!   "jwks_uri": "https://acme.okta.com/oauth2/v1/keys"
+//! }
+//! ```
+//!
+//! `issuer`, `audience` and `subject_prefix` are needed, the others have defaults: [`OidcSettings`].
+//! No prefix begins another provider's, so that no two can name the same person or group. The issuer
+//! of kind `users`, whose keys are the operator's own, may name anybody.
 
 mod issuer;
+mod oidc;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +45,8 @@ use super::keys::{KeySet, PublicKey};
 use wire::{VERSION, Wire};
 
 pub use issuer::{IssuerKind, SubjectError, TrustedIssuer};
+pub(super) use oidc::secure_url;
+pub use oidc::{Algorithm, OidcError, OidcIssuer, OidcSettings, default_algorithms};
 
 /// The issuer of tokens for people, where there is no identity provider.
 pub const LOCAL_ISSUER: &str = "reprise-local";
@@ -83,11 +107,23 @@ pub enum TrustError {
         /// The issuer.
         issuer: Arc<str>,
     },
-    /// `service` stands where it should not, or does not where it should.
-    #[error("issuer `{issuer}`: `service` names a service if and only if the kind is `service`")]
-    Service {
+    /// An identity provider with settings that cannot be used.
+    #[error("issuer `{issuer}`")]
+    Oidc {
         /// The issuer.
+        issuer: String,
+        /// What is wrong.
+        source: OidcError,
+    },
+    /// Two identity providers could name the same person or group.
+    #[error("prefix `{prefix}` of issuer `{issuer}` and a prefix of issuer `{other}` begin alike")]
+    Prefixes {
+        /// A prefix.
+        prefix: String,
+        /// Whose it is.
         issuer: Arc<str>,
+        /// The other one.
+        other: Arc<str>,
     },
 }
 
@@ -98,6 +134,7 @@ pub enum TrustError {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustFile {
     issuers: BTreeMap<Arc<str>, TrustedIssuer>,
+    oidc: BTreeMap<Arc<str>, OidcIssuer>,
     permit_keys: KeySet,
 }
 
@@ -106,13 +143,14 @@ impl TrustFile {
     ///
     /// # Errors
     ///
-    /// If there is no issuer, or one is there twice, has no name or no keys, or shares a key with another.
+    /// If an issuer is there twice, has no name or no keys, or shares a key with another.
     pub fn new(
         issuers: impl IntoIterator<Item = TrustedIssuer>,
         permit_keys: KeySet,
     ) -> Result<Self, TrustError> {
         let mut trust = Self {
             issuers: BTreeMap::new(),
+            oidc: BTreeMap::new(),
             permit_keys,
         };
         let mut signers = BTreeSet::new();
@@ -138,10 +176,36 @@ impl TrustFile {
                 return Err(TrustError::DuplicateIssuer { issuer: name });
             }
         }
-        if trust.issuers.is_empty() {
-            return Err(TrustError::Empty);
-        }
         Ok(trust)
+    }
+
+    /// Trusts an identity provider, too.
+    ///
+    /// # Errors
+    ///
+    /// If its settings cannot be used, an issuer of this name is trusted already, or another provider
+    /// could name the same people.
+    pub fn with_oidc(mut self, settings: OidcSettings) -> Result<Self, TrustError> {
+        let name = settings.issuer.clone();
+        let issuer = OidcIssuer::new(settings).map_err(|source| TrustError::Oidc {
+            issuer: name,
+            source,
+        })?;
+        let name = issuer.name().clone();
+        if self.issuers.contains_key(&name) || self.oidc.contains_key(&name) {
+            return Err(TrustError::DuplicateIssuer { issuer: name });
+        }
+        for other in self.oidc.values() {
+            if let Some(prefix) = issuer.overlap(other) {
+                return Err(TrustError::Prefixes {
+                    prefix: prefix.to_owned(),
+                    issuer: name,
+                    other: other.name().clone(),
+                });
+            }
+        }
+        self.oidc.insert(name, issuer);
+        Ok(self)
     }
 
     /// Reads the text of a trust file.
@@ -176,15 +240,20 @@ impl TrustFile {
         Ok(json)
     }
 
-    /// The issuer with this name.
+    /// The issuer with this name, if its keys are in the file.
     #[must_use]
     pub fn issuer(&self, name: &str) -> Option<&TrustedIssuer> {
         self.issuers.get(name)
     }
 
-    /// All issuers, in the order of their names.
+    /// All issuers whose keys are in the file, in the order of their names.
     pub fn issuers(&self) -> impl Iterator<Item = &TrustedIssuer> {
         self.issuers.values()
+    }
+
+    /// All identity providers, in the order of their names.
+    pub fn oidc_issuers(&self) -> impl Iterator<Item = &OidcIssuer> {
+        self.oidc.values()
     }
 
     /// The keys that sign permits.
@@ -198,7 +267,10 @@ impl TrustFile {
         if let Some(issuer) = self.issuers.get_mut(issuer) {
             issuer.add_key(key);
         }
-        Self::new(self.issuers.into_values(), self.permit_keys)
+        Ok(Self {
+            oidc: self.oidc,
+            ..Self::new(self.issuers.into_values(), self.permit_keys)?
+        })
     }
 
     /// The same with one more key that signs permits and service accounts' tokens.

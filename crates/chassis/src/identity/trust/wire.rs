@@ -1,9 +1,11 @@
 //! The JSON of a trust file.
 
+use model::ServiceName;
 use serde::{Deserialize, Serialize};
 
-use super::{IssuerKind, TrustError, TrustFile, TrustedIssuer};
+use super::{IssuerKind, OidcIssuer, OidcSettings, TrustError, TrustFile, TrustedIssuer};
 use crate::identity::keys::KeySet;
+use crate::identity::text;
 
 pub(super) const VERSION: u32 = 1;
 
@@ -16,21 +18,23 @@ pub(super) struct Wire {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WireIssuer {
-    issuer: String,
-    kind: WireKind,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    service: Option<String>,
-    keys: KeySet,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum WireKind {
-    Users,
-    ServiceAccounts,
-    Service,
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+enum WireIssuer {
+    Users {
+        issuer: String,
+        keys: KeySet,
+    },
+    ServiceAccounts {
+        issuer: String,
+        keys: KeySet,
+    },
+    Service {
+        issuer: String,
+        #[serde(with = "text")]
+        service: ServiceName,
+        keys: KeySet,
+    },
+    Oidc(OidcSettings),
 }
 
 impl TryFrom<Wire> for TrustFile {
@@ -45,58 +49,61 @@ impl TryFrom<Wire> for TrustFile {
         if version != VERSION {
             return Err(TrustError::Version { found: version });
         }
-        let issuers = issuers.into_iter().map(TrustedIssuer::try_from);
-        Self::new(issuers.collect::<Result<Vec<_>, _>>()?, permit_keys)
+        if issuers.is_empty() {
+            return Err(TrustError::Empty);
+        }
+        let mut with_keys = Vec::new();
+        let mut oidc = Vec::new();
+        for issuer in issuers {
+            let (issuer, kind, keys) = match issuer {
+                WireIssuer::Users { issuer, keys } => (issuer, IssuerKind::Users, keys),
+                WireIssuer::ServiceAccounts { issuer, keys } => {
+                    (issuer, IssuerKind::ServiceAccounts, keys)
+                }
+                WireIssuer::Service {
+                    issuer,
+                    service,
+                    keys,
+                } => (issuer, IssuerKind::Service(service), keys),
+                WireIssuer::Oidc(settings) => {
+                    oidc.push(settings);
+                    continue;
+                }
+            };
+            with_keys.push(TrustedIssuer::new(issuer, kind, keys));
+        }
+        let trust = Self::new(with_keys, permit_keys)?;
+        oidc.into_iter().try_fold(trust, Self::with_oidc)
     }
 }
 
 impl From<&TrustFile> for Wire {
     fn from(trust: &TrustFile) -> Self {
+        let oidc = trust.oidc_issuers().map(OidcIssuer::settings);
         Self {
             version: VERSION,
-            issuers: trust.issuers().map(WireIssuer::from).collect(),
+            issuers: trust
+                .issuers()
+                .map(WireIssuer::from)
+                .chain(oidc.cloned().map(WireIssuer::Oidc))
+                .collect(),
             permit_keys: trust.permit_keys().clone(),
         }
     }
 }
 
-impl TryFrom<WireIssuer> for TrustedIssuer {
-    type Error = TrustError;
-
-    fn try_from(wire: WireIssuer) -> Result<Self, TrustError> {
-        let WireIssuer {
-            issuer,
-            kind,
-            service,
-            keys,
-        } = wire;
-        let kind = match (kind, service.map(|service| service.parse())) {
-            (WireKind::Users, None) => IssuerKind::Users,
-            (WireKind::ServiceAccounts, None) => IssuerKind::ServiceAccounts,
-            (WireKind::Service, Some(Ok(service))) => IssuerKind::Service(service),
-            (WireKind::Users | WireKind::ServiceAccounts, Some(_))
-            | (WireKind::Service, None | Some(Err(_))) => {
-                return Err(TrustError::Service {
-                    issuer: issuer.into(),
-                });
-            }
-        };
-        Ok(Self::new(issuer, kind, keys))
-    }
-}
-
 impl From<&TrustedIssuer> for WireIssuer {
-    fn from(issuer: &TrustedIssuer) -> Self {
-        let (kind, service) = match issuer.kind() {
-            IssuerKind::Users => (WireKind::Users, None),
-            IssuerKind::ServiceAccounts => (WireKind::ServiceAccounts, None),
-            IssuerKind::Service(service) => (WireKind::Service, Some(service.to_string())),
-        };
-        Self {
-            issuer: issuer.name().to_string(),
-            kind,
-            service,
-            keys: issuer.keys().clone(),
+    fn from(trusted: &TrustedIssuer) -> Self {
+        let issuer = trusted.name().to_string();
+        let keys = trusted.keys().clone();
+        match trusted.kind() {
+            IssuerKind::Users => Self::Users { issuer, keys },
+            IssuerKind::ServiceAccounts => Self::ServiceAccounts { issuer, keys },
+            IssuerKind::Service(service) => Self::Service {
+                issuer,
+                service,
+                keys,
+            },
         }
     }
 }
