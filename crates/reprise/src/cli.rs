@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use chassis::telemetry::LogFormat;
 use clap::{Parser, Subcommand};
 
-use crate::commands::{admin_token, init, up};
+use crate::commands::{admin_token, init, rotate_signing_key, trust_issuer, up};
 
 /// Keeps the deploy history of Apache Airflow Deployments, and rolls one back to an earlier deploy.
 ///
@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Up(up::Args),
     Init(init::Args),
     AdminToken(admin_token::Args),
+    RotateSigningKey(rotate_signing_key::Args),
+    TrustIssuer(trust_issuer::Args),
     /// Run the authorization service: who may do what
     Authorization(authorization::Args),
     /// Run the deploy-registry: Deployments and the history of their deploys
@@ -61,7 +63,10 @@ impl Command {
         match self {
             // Its refusals are on purpose.
             Self::Demo => "error",
-            Self::Init(_) | Self::AdminToken(_) => "warn",
+            Self::Init(_)
+            | Self::AdminToken(_)
+            | Self::RotateSigningKey(_)
+            | Self::TrustIssuer(_) => "warn",
             // PostgreSQL's notices are of schemas and tables that are there already.
             Self::Up(_) | Self::Authorization(_) | Self::Registry(_) | Self::Orchestrator(_) => {
                 "info,sqlx::postgres::notice=warn"

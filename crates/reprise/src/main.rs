@@ -49,6 +49,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Up(args) => commands::up::run(args).await,
         Command::Init(args) => commands::init::run(&args),
         Command::AdminToken(args) => commands::admin_token::run(&args),
+        Command::RotateSigningKey(args) => commands::rotate_signing_key::run(&args),
+        Command::TrustIssuer(args) => commands::trust_issuer::run(args).await,
         Command::Authorization(args) => commands::services::authorization(args).await,
         Command::Registry(args) => commands::services::registry(args).await,
         Command::Orchestrator(args) => commands::services::orchestrator(args).await,

@@ -22,8 +22,8 @@ use super::keys::{KeyError, KeySet, PublicKey, SigningKey};
 use super::service_tokens::ServiceTokens;
 use super::signing_folder::{self, SigningFolder, SigningFolderError};
 use super::trust::{
-    AUTHORIZATION_ISSUER, IssuerKind, LOCAL_ISSUER, TrustError, TrustFile, TrustedIssuer,
-    service_issuer,
+    AUTHORIZATION_ISSUER, IssuerKind, LOCAL_ISSUER, OidcSettings, TrustError, TrustFile,
+    TrustedIssuer, service_issuer,
 };
 use crate::environment::Environment;
 
@@ -102,6 +102,17 @@ impl Keyring {
         files::write(&self.trust_path(), &trust.to_json()?)?;
         write_key(&self.signing_key_path(&key, start_time), &key)?;
         Ok(key.public().clone())
+    }
+
+    /// Trusts an identity provider, too.
+    ///
+    /// # Errors
+    ///
+    /// If its settings cannot be used beside what is trusted already, or a file cannot be written.
+    pub fn trust_issuer(&self, settings: OidcSettings) -> Result<(), KeyringError> {
+        let _lock = files::lock(&self.folder)?;
+        let trust = self.trust()?.with_oidc(settings)?;
+        Ok(files::write(&self.trust_path(), &trust.to_json()?)?)
     }
 
     /// The key of a service.

@@ -2,5 +2,7 @@
 
 pub(crate) mod admin_token;
 pub(crate) mod init;
+pub(crate) mod rotate_signing_key;
 pub(crate) mod services;
+pub(crate) mod trust_issuer;
 pub(crate) mod up;
