@@ -1,10 +1,14 @@
 //! The RPCs together, on both databases, by the identities that tokens give.
 
+mod changed_roles;
 mod checks;
 mod decisions;
+mod escalation;
 mod grants;
 mod others;
 mod permits;
+mod policy_changes;
+mod role_bindings;
 mod roles;
 mod service_accounts;
 
@@ -236,7 +240,7 @@ fn fully_consistent() -> Option<pb::Consistency> {
     })
 }
 
-const CODES: [(ErrorReason, Code); 10] = [
+const CODES: [(ErrorReason, Code); 14] = [
     (ErrorReason::LimitExceeded, Code::ResourceExhausted),
     (ErrorReason::Unauthenticated, Code::Unauthenticated),
     (ErrorReason::PermissionMissing, Code::PermissionDenied),
@@ -249,6 +253,10 @@ const CODES: [(ErrorReason, Code); 10] = [
     (ErrorReason::InvalidFields, Code::InvalidArgument),
     (ErrorReason::RequestIdReused, Code::InvalidArgument),
     (ErrorReason::LastAdministrator, Code::FailedPrecondition),
+    (ErrorReason::EtagMismatch, Code::Aborted),
+    (ErrorReason::RoleBound, Code::FailedPrecondition),
+    (ErrorReason::RoleBuiltIn, Code::FailedPrecondition),
+    (ErrorReason::RoleTooWide, Code::FailedPrecondition),
     (ErrorReason::DependencyUnavailable, Code::Unavailable),
 ];
 
