@@ -449,7 +449,7 @@ async fn nobody_gets_more(beginning: Beginning, calls: Vec<Call>) -> BTreeMap<Ki
         world.make(call).await;
         for ((principal, held), (_, at_first)) in world.all_held().await.iter().zip(&before) {
             let has_token = |account: &&str| principal.to_string().ends_with(*account);
-            let is_actor = world.accounts.iter().any(|account| has_token(&account));
+            let is_actor = world.accounts.iter().any(|account| has_token(account));
             for (number, scope) in SCOPES.iter().enumerate() {
                 // What an idle one was given by the administrator is no escalation, until an actor
                 // has a token of it.

@@ -127,7 +127,11 @@ async fn bindings_are_listed_by_resource_and_id_while_others_arrive(db: TestData
     let store = empty(&db).await;
     let mut at = FIRST;
     let add = async |at: &mut PolicyRevision, id: u128, resource: &str| {
-        let principal = if id % 2 == 0 { "user:even" } else { "user:odd" };
+        let principal = if id.is_multiple_of(2) {
+            "user:even"
+        } else {
+            "user:odd"
+        };
         let role = format!("roles/r{id}");
         let wanted = binding(id, principal, &role, resource);
         let added = store
