@@ -9,6 +9,7 @@
 //! | [`forged_tokens`] | what is wrong with a token is told to nobody |
 //! | [`races`] | a plan or a write that was overtaken is refused, and nothing is overwritten |
 //! | [`crashes`] | a rollback that was accepted ends well, whatever is killed when |
+//! | [`authorization_crashes`] | what the authorization service has answered survives `kill -9`, once |
 //! | [`outages`] | what cannot be asked is never a yes, and leaves nothing behind |
 //! | [`permissions`] | who may roll back what, and see what |
 //! | [`bad_input`] | what is wrong is told, all of it at once, and changes nothing |
@@ -38,6 +39,7 @@
 mod harness;
 mod proxy;
 
+mod authorization_crashes;
 mod bad_input;
 mod crashes;
 mod demo_path;

@@ -1,0 +1,193 @@
+use std::cell::Cell;
+use std::time::Duration;
+
+use chassis::environment::Environment;
+use proto::authorization::v1::{
+    CreateRoleBindingRequest, CreateRoleRequest, DeleteRoleBindingRequest, DeleteRoleRequest,
+    RoleBinding,
+};
+use tonic::{Code, Request, Status};
+
+use super::ledger::{Answer, Call, Work};
+use crate::harness::orders::WORKSPACE;
+use crate::harness::{DEPLOYMENT, Person, Refusal, requests, until};
+
+/// What every role holds that is created.
+const PERMISSIONS: [&str; 2] = ["deployment.dags.push", "deployment.config.get"];
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What all clients share.
+pub(super) struct Book {
+    environment: Environment,
+    begun: Cell<usize>,
+    closed: Cell<bool>,
+}
+
+impl Book {
+    pub(super) fn new(environment: Environment) -> Self {
+        Self {
+            environment,
+            begun: Cell::default(),
+            closed: Cell::default(),
+        }
+    }
+
+    /// How many calls were begun.
+    pub(super) fn begun(&self) -> usize {
+        self.begun.get()
+    }
+
+    /// No client begins anything new from now on.
+    pub(super) fn close(&self) {
+        self.closed.set(true);
+    }
+
+    pub(super) fn random(&self) -> usize {
+        let [low, ..] = self.environment.new_uuid().into_bytes();
+        low.into()
+    }
+
+    /// Makes a call. Whoever gets no answer repeats it until there is one, or goes on without.
+    async fn call(&self, admin: &Person, work: Work, repeats: bool) -> Call {
+        let mut call = Call {
+            work,
+            request_id: self.environment.new_uuid().to_string(),
+            answer: None,
+        };
+        self.begun.update(|begun| begun + 1);
+        call.answer = call.send(admin, false).await;
+        if call.answer.is_none() && repeats {
+            let answer = until("an answer", async || call.send(admin, true).await).await;
+            call.answer = Some(answer);
+        }
+        call
+    }
+}
+
+/// Creates roles and binds them; takes every other binding away again, and then the role.
+pub(super) async fn work(client: usize, admin: &Person, book: &Book) -> Vec<Call> {
+    let mut calls = Vec::new();
+    for turn in 0.. {
+        if book.closed.get() {
+            break;
+        }
+        let resource = [WORKSPACE, DEPLOYMENT][turn / 2 % 2];
+        let name = format!("{resource}/roles/r{client}-{turn}");
+        let mut call = async |work: Work| {
+            let call = book.call(admin, work, turn % 3 > 0).await;
+            let name = call.answer.as_ref().map(|answer| answer.name.clone());
+            calls.push(call);
+            name
+        };
+        let Some(role) = call(Work::CreateRole { name }).await else {
+            continue;
+        };
+        let bind = Work::Bind {
+            resource: resource.to_owned(),
+            principal: format!("user:u{client}-{turn}"),
+            role: role.clone(),
+        };
+        let Some(binding) = call(bind).await else {
+            continue;
+        };
+        let goes = turn % 2 == 0;
+        if goes && call(Work::Unbind { binding }).await.is_some() {
+            call(Work::DeleteRole { name: role }).await;
+        }
+    }
+    calls
+}
+
+impl Call {
+    /// Sends it, and returns the answer unless it was lost.
+    async fn send(&self, admin: &Person, repeated: bool) -> Option<Answer> {
+        match self.try_send(admin, repeated).await {
+            Ok(answer) => Some(answer),
+            Err(status) => {
+                let refusal = Refusal::of(&status);
+                // What the service itself has said has a reason.
+                let lost = ["", "DEPENDENCY_UNAVAILABLE"].contains(&refusal.reason.as_str());
+                assert!(lost, "{:?}: {refusal}", self.work);
+                None
+            }
+        }
+    }
+
+    /// Sends it once more, now that nothing is killed: it is answered as it was, or for the first
+    /// time. What was made and deleted since is not made again.
+    pub(super) async fn repeat(&mut self, admin: &Person) {
+        match (self.try_send(admin, true).await, &self.answer) {
+            (Ok(again), Some(answer)) => assert_eq!(again.name, answer.name),
+            (Ok(answer), None) => self.answer = Some(answer),
+            (Err(status), Some(_)) if status.code() == Code::NotFound => {}
+            (Err(status), _) => panic!("{:?}: {}", self.work, Refusal::of(&status)),
+        }
+    }
+
+    async fn try_send(&self, admin: &Person, repeated: bool) -> Result<Answer, Status> {
+        let mut authorization = admin.authorization();
+        let request_id = self.request_id.clone();
+        let (name, revision) = match self.work.clone() {
+            Work::CreateRole { name } => {
+                let (parent, id) = name.rsplit_once("/roles/").unwrap();
+                let request = patient(CreateRoleRequest {
+                    parent: parent.to_owned(),
+                    role_id: id.to_owned(),
+                    role: Some(requests::role(&PERMISSIONS)),
+                    request_id,
+                    ..CreateRoleRequest::default()
+                });
+                let created = authorization.create_role(request).await?.into_inner();
+                (created.role.unwrap().name, created.policy_revision)
+            }
+            Work::DeleteRole { name } => {
+                let request = patient(DeleteRoleRequest {
+                    name: name.clone(),
+                    request_id,
+                    ..DeleteRoleRequest::default()
+                });
+                let deleted = authorization.delete_role(request).await?.into_inner();
+                (name, deleted.policy_revision)
+            }
+            Work::Bind {
+                resource,
+                principal,
+                role,
+            } => {
+                let request = patient(CreateRoleBindingRequest {
+                    parent: resource,
+                    role_binding: Some(RoleBinding {
+                        principal,
+                        role,
+                        ..RoleBinding::default()
+                    }),
+                    request_id,
+                    ..CreateRoleBindingRequest::default()
+                });
+                let bound = authorization.create_role_binding(request).await?;
+                let bound = bound.into_inner();
+                (bound.role_binding.unwrap().name, bound.policy_revision)
+            }
+            Work::Unbind { binding } => {
+                let request = patient(DeleteRoleBindingRequest {
+                    name: binding.clone(),
+                    request_id,
+                    ..DeleteRoleBindingRequest::default()
+                });
+                let deleted = authorization.delete_role_binding(request).await?;
+                (binding, deleted.into_inner().policy_revision)
+            }
+        };
+        Ok(Answer {
+            name,
+            revision,
+            repeated,
+        })
+    }
+}
+
+fn patient<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(PATIENCE);
+    request
+}
