@@ -302,10 +302,11 @@ impl Forger {
 fn changed(mut value: Value, change: Value) -> Value {
     let members = value.as_object_mut().unwrap();
     for (member, new) in change.as_object().unwrap() {
-        match new {
-            Value::Null => members.remove(member),
-            new => members.insert(member.clone(), new.clone()),
-        };
+        if new.is_null() {
+            members.remove(member);
+        } else {
+            members.insert(member.clone(), new.clone());
+        }
     }
     value
 }

@@ -2,9 +2,11 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use chassis::environment::Environment;
+use prost_types::Timestamp;
 use proto::authorization::v1::{
-    CreateRoleBindingRequest, CreateRoleRequest, DeleteRoleBindingRequest, DeleteRoleRequest,
-    RoleBinding,
+    CreateRoleBindingRequest, CreateRoleRequest, CreateServiceAccountTokenRequest,
+    DeleteRoleBindingRequest, DeleteRoleRequest, RevokeServiceAccountTokenRequest, RoleBinding,
+    ServiceAccountToken,
 };
 use tonic::{Code, Request, Status};
 
@@ -14,6 +16,8 @@ use crate::harness::{DEPLOYMENT, Person, Refusal, requests, until};
 
 /// What every role holds that is created.
 const PERMISSIONS: [&str; 2] = ["deployment.dags.push", "deployment.config.get"];
+/// In seconds.
+const TOKEN_LIFETIME: i64 = 86_400;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What all clients share.
@@ -64,7 +68,7 @@ impl Book {
     }
 }
 
-/// Creates roles and binds them; takes every other binding away again, and then the role.
+/// Creates roles and binds them, and makes tokens; takes the half of it away again.
 pub(super) async fn work(client: usize, admin: &Person, book: &Book) -> Vec<Call> {
     let mut calls = Vec::new();
     for turn in 0.. {
@@ -79,6 +83,19 @@ pub(super) async fn work(client: usize, admin: &Person, book: &Book) -> Vec<Call
             calls.push(call);
             name
         };
+        if turn % 4 == 3 {
+            let make = Work::MakeToken {
+                account: format!("{WORKSPACE}/serviceAccounts/a{client}"),
+                description: turn.to_string(),
+                expire_time: book.environment.now().timestamp() + TOKEN_LIFETIME,
+            };
+            if let Some(token) = call(make).await
+                && turn % 8 == 3
+            {
+                call(Work::Revoke { token }).await;
+            }
+            continue;
+        }
         let Some(role) = call(Work::CreateRole { name }).await else {
             continue;
         };
@@ -138,7 +155,7 @@ impl Call {
                     ..CreateRoleRequest::default()
                 });
                 let created = authorization.create_role(request).await?.into_inner();
-                (created.role.unwrap().name, created.policy_revision)
+                (created.role.unwrap().name, Some(created.policy_revision))
             }
             Work::DeleteRole { name } => {
                 let request = patient(DeleteRoleRequest {
@@ -147,7 +164,7 @@ impl Call {
                     ..DeleteRoleRequest::default()
                 });
                 let deleted = authorization.delete_role(request).await?.into_inner();
-                (name, deleted.policy_revision)
+                (name, Some(deleted.policy_revision))
             }
             Work::Bind {
                 resource,
@@ -166,7 +183,10 @@ impl Call {
                 });
                 let bound = authorization.create_role_binding(request).await?;
                 let bound = bound.into_inner();
-                (bound.role_binding.unwrap().name, bound.policy_revision)
+                (
+                    bound.role_binding.unwrap().name,
+                    Some(bound.policy_revision),
+                )
             }
             Work::Unbind { binding } => {
                 let request = patient(DeleteRoleBindingRequest {
@@ -175,7 +195,35 @@ impl Call {
                     ..DeleteRoleBindingRequest::default()
                 });
                 let deleted = authorization.delete_role_binding(request).await?;
-                (binding, deleted.into_inner().policy_revision)
+                (binding, Some(deleted.into_inner().policy_revision))
+            }
+            Work::MakeToken {
+                account,
+                description,
+                expire_time,
+            } => {
+                let request = patient(CreateServiceAccountTokenRequest {
+                    parent: account,
+                    service_account_token: Some(ServiceAccountToken {
+                        description,
+                        expire_time: Some(Timestamp {
+                            seconds: expire_time,
+                            nanos: 0,
+                        }),
+                        ..ServiceAccountToken::default()
+                    }),
+                    request_id,
+                });
+                let made = authorization.create_service_account_token(request).await?;
+                (made.into_inner().service_account_token.unwrap().name, None)
+            }
+            Work::Revoke { token } => {
+                let request = patient(RevokeServiceAccountTokenRequest {
+                    name: token.clone(),
+                    ..RevokeServiceAccountTokenRequest::default()
+                });
+                let revoked = authorization.revoke_service_account_token(request).await?;
+                (token, Some(revoked.into_inner().policy_revision))
             }
         };
         Ok(Answer {

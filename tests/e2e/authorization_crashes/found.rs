@@ -5,10 +5,11 @@ use proto::authorization::v1::consistency::Requirement;
 use proto::authorization::v1::permission_result::Result as Item;
 use proto::authorization::v1::{
     BatchCheckPermissionsRequest, Consistency, ListPolicyChangesRequest, ListRoleBindingsRequest,
-    ListRolesRequest, PermissionQuestion, PolicyChange, PolicyChangeType,
+    ListRolesRequest, ListServiceAccountTokensRequest, PermissionQuestion, PolicyChange,
+    PolicyChangeType,
 };
 
-use super::ledger::{Binding, Done, Found, Recorded};
+use super::ledger::{Binding, Done, Found, Recorded, Token};
 use crate::harness::orders::WORKSPACE;
 use crate::harness::refusal::done;
 use crate::harness::{DEPLOYMENT, Person, Stack};
@@ -41,6 +42,7 @@ pub(super) async fn all(admin: &Person) -> Found {
         changes,
         roles: roles(admin, &RESOURCES, false).await.into_keys().collect(),
         bindings: bindings(admin).await,
+        tokens: tokens(admin).await,
     }
 }
 
@@ -67,6 +69,34 @@ async fn bindings(admin: &Person) -> BTreeMap<String, Binding> {
         page_token = page.next_page_token;
         if page_token.is_empty() {
             return bindings;
+        }
+    }
+}
+
+/// The tokens of all accounts, and which of them were revoked.
+async fn tokens(admin: &Person) -> BTreeMap<String, Token> {
+    let mut tokens = BTreeMap::new();
+    let mut page_token = String::new();
+    loop {
+        let request = ListServiceAccountTokensRequest {
+            parent: format!("{WORKSPACE}/serviceAccounts/-"),
+            page_size: PAGE_SIZE,
+            page_token,
+            include_inactive: true,
+        };
+        let mut authorization = admin.authorization();
+        let page = done(authorization.list_service_account_tokens(request).await);
+        tokens.extend(page.service_account_tokens.into_iter().map(|token| {
+            let known = Token {
+                description: token.description,
+                expire_time: token.expire_time.unwrap().seconds,
+                revoked: token.revoke_time.is_some(),
+            };
+            (token.name, known)
+        }));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return tokens;
         }
     }
 }
@@ -119,7 +149,11 @@ fn recorded(change: PolicyChange) -> Recorded {
         PolicyChangeType::RoleDeleted => Done::RoleDeleted,
         PolicyChangeType::RoleBindingCreated => Done::Bound(binding),
         PolicyChangeType::RoleBindingDeleted => Done::Unbound(binding),
-        other => panic!("nobody asked for {other:?}"),
+        PolicyChangeType::TokenRevoked => Done::Revoked,
+        other @ (PolicyChangeType::Unspecified
+        | PolicyChangeType::RoleUpdated
+        | PolicyChangeType::BuiltInRoleChanged
+        | PolicyChangeType::RoleBindingUpdated) => panic!("nobody asked for {other:?}"),
     };
     Recorded {
         revision: policy_revision,
@@ -151,7 +185,7 @@ pub(super) async fn assert_checks_say_what_is_listed(stack: &Stack, found: &Foun
         .iter()
         .filter_map(|change| match &change.done {
             Done::Bound(binding) | Done::Unbound(binding) => Some(&binding.principal),
-            Done::RoleCreated | Done::RoleDeleted => None,
+            Done::RoleCreated | Done::RoleDeleted | Done::Revoked => None,
         });
     let mut allowed = 0;
     for principal in everybody.collect::<BTreeSet<_>>() {

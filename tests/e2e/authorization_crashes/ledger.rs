@@ -19,6 +19,16 @@ pub(super) enum Work {
     Unbind {
         binding: String,
     },
+    /// The description says which token it is.
+    MakeToken {
+        account: String,
+        description: String,
+        /// In seconds since 1970.
+        expire_time: i64,
+    },
+    Revoke {
+        token: String,
+    },
 }
 
 /// What was answered.
@@ -26,8 +36,8 @@ pub(super) enum Work {
 pub(super) struct Answer {
     /// What was made or deleted.
     pub(super) name: String,
-    /// A policy that has it.
-    pub(super) revision: i64,
+    /// A policy that has it. A new token changes no policy.
+    pub(super) revision: Option<i64>,
     /// Whether the call was sent before. Then the policy may be a later one.
     pub(super) repeated: bool,
 }
@@ -48,12 +58,20 @@ pub(super) struct Binding {
     pub(super) role: String,
 }
 
+/// A token of a service account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Token {
+    pub(super) description: String,
+    pub(super) expire_time: i64,
+    pub(super) revoked: bool,
+}
+
 /// A change of the policy that was recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Recorded {
     pub(super) revision: i64,
     pub(super) done: Done,
-    /// Of the role or the binding.
+    /// Of the role, the binding or the token.
     pub(super) name: String,
 }
 
@@ -63,6 +81,7 @@ pub(super) enum Done {
     RoleDeleted,
     Bound(Binding),
     Unbound(Binding),
+    Revoked,
 }
 
 /// What a service says there is.
@@ -73,6 +92,7 @@ pub(super) struct Found {
     pub(super) changes: Vec<Recorded>,
     pub(super) roles: BTreeSet<String>,
     pub(super) bindings: BTreeMap<String, Binding>,
+    pub(super) tokens: BTreeMap<String, Token>,
 }
 
 /// What must not be.
@@ -90,6 +110,8 @@ pub(super) enum Flaw {
     Roles(Vec<String>),
     /// The bindings are not what the changes have made of them.
     Bindings(Vec<String>),
+    /// A token that was not asked for, or more than once, or is not revoked as the changes say.
+    Token(String),
 }
 
 impl PartialEq for Call {
@@ -117,6 +139,7 @@ impl Recorded {
                 role: role.clone(),
             },
             Done::Unbound(_) => Work::Unbind { binding: name },
+            Done::Revoked => Work::Revoke { token: name },
         }
     }
 }
@@ -152,19 +175,44 @@ pub(super) fn flaws(before: &Found, calls: &[Call], after: &Found) -> Vec<Flaw> 
     }
     for call in calls {
         let Some(answer) = &call.answer else { continue };
-        let is_there = recorded.get(&call.work).is_some_and(|change| {
-            let its_revision = match answer.repeated {
-                true => change.revision <= answer.revision,
-                false => change.revision == answer.revision,
-            };
-            its_revision && change.name == answer.name
-        });
+        let is_there = match (answer.revision, recorded.get(&call.work)) {
+            (None, _) => after.tokens.contains_key(&answer.name),
+            (Some(_), None) => false,
+            (Some(revision), Some(change)) => {
+                let its_revision = match answer.repeated {
+                    true => change.revision <= revision,
+                    false => change.revision == revision,
+                };
+                its_revision && change.name == answer.name
+            }
+        };
         if !is_there {
             flaws.push(Flaw::Lost(call.clone()));
         }
     }
     flaws.extend(wrong_outcome(before, news, after));
+    flaws.extend(wrong_tokens(calls, news, after));
     flaws
+}
+
+/// Whether each token was asked for, once, and is revoked if that is among the changes.
+fn wrong_tokens(calls: &[Call], changes: &[Recorded], after: &Found) -> Vec<Flaw> {
+    let mut made = BTreeSet::new();
+    let wrong = after.tokens.iter().filter(|(name, token)| {
+        let (account, _) = name.rsplit_once("/tokens/").unwrap();
+        let work = Work::MakeToken {
+            account: account.to_owned(),
+            description: token.description.clone(),
+            expire_time: token.expire_time,
+        };
+        let asked_for = calls.iter().any(|call| call.work == work);
+        let revoked = Work::Revoke {
+            token: (*name).clone(),
+        };
+        let revoked = changes.iter().any(|change| change.work() == revoked);
+        !asked_for || !made.insert(work) || token.revoked != revoked
+    });
+    wrong.map(|(name, _)| Flaw::Token(name.clone())).collect()
 }
 
 /// Whether the changes, one after the other, lead to what there is.
@@ -190,6 +238,7 @@ fn wrong_outcome(before: &Found, changes: &[Recorded], after: &Found) -> Vec<Fla
             Done::Unbound(_) => {
                 bindings.remove(name);
             }
+            Done::Revoked => {}
         }
     }
     let mut flaws = Vec::new();
@@ -217,13 +266,13 @@ mod tests {
         }
     }
 
-    fn call(request_id: &str, work: Work, answer: Option<(i64, &str)>) -> Call {
+    fn call(request_id: &str, work: Work, answer: Option<(impl Into<Option<i64>>, &str)>) -> Call {
         Call {
             work,
             request_id: request_id.to_owned(),
             answer: answer.map(|(revision, name)| Answer {
                 name: name.to_owned(),
-                revision,
+                revision: revision.into(),
                 repeated: false,
             }),
         }
@@ -243,6 +292,7 @@ mod tests {
             changes: Vec::new(),
             roles: BTreeSet::new(),
             bindings: BTreeMap::new(),
+            tokens: BTreeMap::new(),
         }
     }
 
@@ -268,7 +318,7 @@ mod tests {
                 Some((2, &role)),
             ),
             call("2", bind, Some((3, "b"))),
-            call("3", unbind, None),
+            call("3", unbind, None::<(i64, _)>),
         ]
     }
 
@@ -283,6 +333,7 @@ mod tests {
             ],
             roles: [role].into(),
             bindings: BTreeMap::new(),
+            tokens: BTreeMap::new(),
         }
     }
 
@@ -362,6 +413,57 @@ mod tests {
         assert_eq!(
             flaws(&before(), &calls(), &unasked),
             [Flaw::Unasked(change)]
+        );
+    }
+
+    #[test]
+    fn a_token_that_is_not_as_it_was_asked_for_is_found() {
+        const TOKEN: &str = "workspaces/w/serviceAccounts/ci/tokens/t";
+        let make = Work::MakeToken {
+            account: "workspaces/w/serviceAccounts/ci".to_owned(),
+            description: "first".to_owned(),
+            expire_time: 100,
+        };
+        let revoke = Work::Revoke {
+            token: TOKEN.to_owned(),
+        };
+        let make = call("1", make, Some((None, TOKEN)));
+        let revoke = call("2", revoke, Some((2, TOKEN)));
+        let calls = [make.clone(), revoke];
+        let token = Token {
+            description: "first".to_owned(),
+            expire_time: 100,
+            revoked: true,
+        };
+        let found = |revision, changes: &[Recorded], tokens: &[(&str, &Token)]| Found {
+            revision,
+            changes: changes.to_vec(),
+            tokens: tokens
+                .iter()
+                .map(|(name, token)| ((*name).to_owned(), (*token).clone()))
+                .collect(),
+            ..before()
+        };
+        let revoked = [recorded(2, Done::Revoked, TOKEN)];
+        let right = found(2, &revoked, &[(TOKEN, &token)]);
+        assert_eq!(flaws(&before(), &calls, &right), []);
+
+        let wrong = Flaw::Token(TOKEN.to_owned());
+        let still_good = Token {
+            revoked: false,
+            ..token.clone()
+        };
+        let still_good = found(2, &revoked, &[(TOKEN, &still_good)]);
+        assert_eq!(flaws(&before(), &calls, &still_good), [wrong.clone()]);
+        let not_recorded = found(1, &[], &[(TOKEN, &token)]);
+        assert_eq!(flaws(&before(), &calls[..1], &not_recorded), [wrong]);
+        let gone = found(1, &[], &[]);
+        assert_eq!(flaws(&before(), &calls[..1], &gone), [Flaw::Lost(make)]);
+        let second = "workspaces/w/serviceAccounts/ci/tokens/u";
+        let twice = found(2, &revoked, &[(TOKEN, &token), (second, &token)]);
+        assert_eq!(
+            flaws(&before(), &calls, &twice),
+            [Flaw::Token(second.to_owned())]
         );
     }
 }
