@@ -454,7 +454,8 @@ mod tests {
             ..token.clone()
         };
         let still_good = found(2, &revoked, &[(TOKEN, &still_good)]);
-        assert_eq!(flaws(&before(), &calls, &still_good), [wrong.clone()]);
+        let of_it = flaws(&before(), &calls, &still_good);
+        assert_eq!(of_it, std::slice::from_ref(&wrong));
         let not_recorded = found(1, &[], &[(TOKEN, &token)]);
         assert_eq!(flaws(&before(), &calls[..1], &not_recorded), [wrong]);
         let gone = found(1, &[], &[]);

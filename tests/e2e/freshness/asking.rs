@@ -12,7 +12,7 @@ use tonic::{Code, Request, Response, Status};
 use super::history::{Answer, Promise, Replica};
 use super::world::{PERMISSION, World};
 use crate::harness::requests::deploy;
-use crate::harness::{DEPLOYMENT, Refusal};
+use crate::harness::{DEPLOYMENT, Person, Refusal};
 
 /// Longer than a service may take to say that it cannot say.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -57,42 +57,25 @@ impl World {
 
     /// Asks for the first permit of a rollback, which leaves a grant.
     pub(super) async fn permit(&self, person: usize, at: Replica, rollback: &str) -> Told {
-        let token = self.people[person][at].token.clone();
-        let request = IssuePermitRequest {
-            rollback: rollback.to_owned(),
-            authority: Some(Authority::SubjectToken(token)),
-            deployment_uid: self.stack.environment.new_uuid().to_string(),
-            target_deploy: deploy(DEPLOYMENT, 1),
-            expected_latest_deploy: deploy(DEPLOYMENT, 2),
-            scope: RollbackScope::Dags.into(),
-            permissions: vec![PERMISSION.to_owned()],
-            revision_digest: "r".repeat(64),
-            plan_digest: "p".repeat(64),
-        };
-        self.issue(person, at, "permit", request).await
+        let asked = self.permit_for(&self.people[person][at], at, rollback);
+        self.permitted(person, at, "permit", asked).await
     }
 
     /// Asks for another permit by the grant that the first one has left.
     pub(super) async fn permit_again(&self, person: usize, at: Replica, rollback: &str) -> Told {
-        let request = IssuePermitRequest {
-            rollback: rollback.to_owned(),
-            authority: Some(Authority::Grant(true)),
-            ..IssuePermitRequest::default()
-        };
-        self.issue(person, at, "permit by grant", request).await
+        let asked = self.permit_by_grant(at, rollback);
+        self.permitted(person, at, "permit by grant", asked).await
     }
 
-    async fn issue(
+    async fn permitted(
         &self,
         person: usize,
         at: Replica,
         call: &'static str,
-        request: IssuePermitRequest,
+        asked: impl Future<Output = Result<Response<IssuePermitResponse>, Status>>,
     ) -> Told {
-        let mut authorization = self.orchestrator[at].authorization();
-        let answer = authorization.issue_permit(patient(request));
-        let (answer, span) = self.timed(answer).await;
-        let revision = permitted(answer)?;
+        let (answer, span) = self.timed(asked).await;
+        let revision = revision_of(answer)?;
         let allowed = revision.is_some();
         self.answered(Answer {
             at,
@@ -104,6 +87,43 @@ impl World {
             span,
         });
         Some(allowed)
+    }
+
+    /// The first permit of a rollback, on somebody's own word.
+    pub(super) async fn permit_for(
+        &self,
+        person: &Person,
+        at: Replica,
+        rollback: &str,
+    ) -> Result<Response<IssuePermitResponse>, Status> {
+        let request = IssuePermitRequest {
+            rollback: rollback.to_owned(),
+            authority: Some(Authority::SubjectToken(person.token.clone())),
+            deployment_uid: self.stack.environment.new_uuid().to_string(),
+            target_deploy: deploy(DEPLOYMENT, 1),
+            expected_latest_deploy: deploy(DEPLOYMENT, 2),
+            scope: RollbackScope::Dags.into(),
+            permissions: vec![PERMISSION.to_owned()],
+            revision_digest: "r".repeat(64),
+            plan_digest: "p".repeat(64),
+        };
+        let mut authorization = self.orchestrator[at].authorization();
+        authorization.issue_permit(patient(request)).await
+    }
+
+    /// Another one, by the grant.
+    pub(super) async fn permit_by_grant(
+        &self,
+        at: Replica,
+        rollback: &str,
+    ) -> Result<Response<IssuePermitResponse>, Status> {
+        let request = IssuePermitRequest {
+            rollback: rollback.to_owned(),
+            authority: Some(Authority::Grant(true)),
+            ..IssuePermitRequest::default()
+        };
+        let mut authorization = self.orchestrator[at].authorization();
+        authorization.issue_permit(patient(request)).await
     }
 
     /// The name of a rollback that nobody has heard of.
@@ -141,7 +161,7 @@ fn said<T>(answer: Result<Response<T>, Status>) -> Option<Response<T>> {
 }
 
 /// The policy that allowed it, or none if it was refused.
-fn permitted(answer: Result<Response<IssuePermitResponse>, Status>) -> Option<Option<i64>> {
+fn revision_of(answer: Result<Response<IssuePermitResponse>, Status>) -> Option<Option<i64>> {
     match answer {
         Err(status) if status.code() == Code::PermissionDenied => {
             Refusal::of(&status).lacks(PERMISSION);

@@ -8,9 +8,11 @@
 //! | [`asking`] | what is asked, and written down when it was answered |
 //! | [`history`] | what was asked and answered, and whether promises were broken |
 //! | [`storm`] | many changes through both replicas |
+//! | [`ends`] | bindings that expire and tokens that are revoked |
 //! | [`failures`] | replicas that stand still or lose the database |
 
 mod asking;
+mod ends;
 mod failures;
 mod history;
 mod storm;

@@ -131,6 +131,16 @@ impl World {
         world
     }
 
+    /// Somebody as a caller of each replica.
+    pub(super) fn everywhere(&self, person: &Person) -> [Person; 2] {
+        let here = self.stack.addresses();
+        let there = Addresses {
+            authorization: self.other.address,
+            ..here
+        };
+        [person.at(here), person.at(there)]
+    }
+
     /// Gives a person their role, and returns the binding's name.
     pub(super) async fn give(&self, person: usize, writer: usize, at: Replica) -> String {
         let Role {
@@ -178,7 +188,7 @@ impl World {
         });
     }
 
-    fn writer(&self, writer: usize, at: Replica) -> Authorization {
+    pub(super) fn writer(&self, writer: usize, at: Replica) -> Authorization {
         self.writers[writer % WRITERS.len()][at].authorization()
     }
 
