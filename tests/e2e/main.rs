@@ -7,6 +7,8 @@
 //! | [`permits`] | no rollback deploy without a permit for exactly that write |
 //! | [`service_tokens`] | no service passes for another, and nobody for a service |
 //! | [`forged_tokens`] | what is wrong with a token is told to nobody |
+//! | [`oidc`] | people of a real identity provider, its new keys, and its absence |
+//! | [`rotation`] | our own signing key changes while the services run |
 //! | [`races`] | a plan or a write that was overtaken is refused, and nothing is overwritten |
 //! | [`crashes`] | a rollback that was accepted ends well, whatever is killed when |
 //! | [`authorization_crashes`] | what the authorization service has answered survives `kill -9`, once |
@@ -48,6 +50,8 @@ mod forged_tokens;
 mod freshness;
 mod modes;
 #[cfg(feature = "test-postgres")]
+mod oidc;
+#[cfg(feature = "test-postgres")]
 mod operator;
 mod outages;
 mod permissions;
@@ -56,6 +60,7 @@ mod races;
 #[cfg(feature = "test-postgres")]
 mod replicas;
 mod restarts;
+mod rotation;
 mod service_tokens;
 mod states;
 mod traces;

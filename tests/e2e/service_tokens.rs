@@ -165,7 +165,7 @@ fn token_of_another_installation(stack: &Stack) -> String {
 }
 
 /// Calls that nobody can make with success on an empty installation.
-async fn call_each_service(person: &Person) -> [Refusal; 3] {
+pub(crate) async fn call_each_service(person: &Person) -> [Refusal; 3] {
     let get = GetDeploymentRequest {
         name: DEPLOYMENT.to_owned(),
     };

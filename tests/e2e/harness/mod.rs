@@ -7,6 +7,7 @@
 //! | [`process`] | one `reprise` process: start, log, signals |
 //! | [`cable`] | what can be cut between a service and its database |
 //! | [`person`] | somebody who calls the services with a token |
+//! | [`identity_provider`] | where people come from who are not ours |
 //! | [`orders`] | the Deployment of most cases, its people and its history |
 //! | [`rolling_back`] | a rollback that is under way while the case goes on |
 //! | [`requests`] | the messages that cases send |
@@ -18,6 +19,8 @@ pub(crate) mod setup;
 
 #[cfg(feature = "test-postgres")]
 pub(crate) mod cable;
+#[cfg(feature = "test-postgres")]
+pub(crate) mod identity_provider;
 pub(crate) mod orders;
 pub(crate) mod permit;
 pub(crate) mod person;
