@@ -40,7 +40,7 @@ async fn a_new_signing_key_takes_over_and_an_old_one_is_taken_out_without_a_rest
         let keys = signing_keys(&orders.admin).await;
         let (first, others) = keys.split_first().unwrap();
         (*first != old_kid).then(|| {
-            assert_eq!(others, [old_kid.clone()]);
+            assert_eq!(others, std::slice::from_ref(&old_kid));
             first.clone()
         })
     })

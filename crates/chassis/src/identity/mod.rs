@@ -20,7 +20,8 @@
 //! | [`follow`] | changes of its files while the service runs |
 //!
 //! Invariants:
-//! - An algorithm comes with the key that verifies, never with the token.
+//! - An algorithm comes with the key that verifies, never with the token; an identity provider's is
+//!   also one of those that the trust file lists.
 //! - An issuer speaks for one kind of principal only. Nothing in a token can change which.
 //! - A token counts before its `exp` and at no time after, cached or not.
 //! - Private keys and tokens are in no `Debug` output and in no error.
@@ -53,7 +54,7 @@ pub use jws::JwsError;
 pub use keyring::{Keyring, KeyringError};
 pub use keys::{KeyError, KeySet, PublicKey, SigningKey};
 pub use layer::{IdentityLayer, IdentityService, caller};
-pub use oidc::{FetchError, OidcClient, OidcClientError};
+pub use oidc::{FetchError, OidcClient, OidcClientError, OidcTokenError};
 pub use permit::{PermitClaims, PermitError, PermitVerifier, VerifiedPermit};
 pub use service_tokens::ServiceTokens;
 pub use signing_folder::{SigningFolder, SigningFolderError};
