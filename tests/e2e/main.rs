@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | [`demo_path`] | the main job: ship, list, plan, be refused, roll back, download |
 //! | [`permits`] | no rollback deploy without a permit for exactly that write |
+//! | [`service_account_tokens`] | a token of a service account works until it is revoked, and then nowhere |
 //! | [`service_tokens`] | no service passes for another, and nobody for a service |
 //! | [`forged_tokens`] | what is wrong with a token is told to nobody |
 //! | [`oidc`] | people of a real identity provider, its new keys, and its absence |
@@ -61,6 +62,7 @@ mod races;
 mod replicas;
 mod restarts;
 mod rotation;
+mod service_account_tokens;
 mod service_tokens;
 mod states;
 mod traces;

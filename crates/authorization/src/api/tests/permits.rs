@@ -12,6 +12,7 @@ use super::*;
 
 const DEPLOYMENT: &str = "workspaces/w/deployments/d";
 const ROLLBACK: &str = "workspaces/w/deployments/d/rollbacks/11111111-1111-4111-8111-111111111111";
+const ACCOUNT: &str = "workspaces/w/serviceAccounts/ci";
 const UID: &str = "22222222-2222-4222-8222-222222222222";
 
 fn ask(subject_token: String) -> IssuePermitRequest {
@@ -313,36 +314,66 @@ async fn a_grant_that_is_over_gives_nothing(db: TestDatabase) {
     }
 }
 
-async fn a_service_account_whose_token_is_forgotten_gets_no_more_permits(db: TestDatabase) {
-    let house = House::new(&db).await;
-    let account = "workspaces/w/serviceAccounts/ci";
+/// A token of a service account that may roll back, and the token's name.
+async fn minted(house: &House) -> (String, String) {
+    let principal = format!("service-account:{ACCOUNT}");
     house
-        .bind(
-            &format!("service-account:{account}"),
-            "roles/DEPLOYMENT_EDITOR",
-            "workspaces/w",
-        )
+        .bind(&principal, "roles/DEPLOYMENT_EDITOR", "workspaces/w")
         .await;
+    let expire_time = chassis::convert::timestamp(house.now() + TimeDelta::hours(1));
     let mint = pb::CreateServiceAccountTokenRequest {
-        parent: account.to_owned(),
+        parent: ACCOUNT.to_owned(),
         service_account_token: Some(pb::ServiceAccountToken {
-            expire_time: Some(chassis::convert::timestamp(
-                house.now() + TimeDelta::hours(1),
-            )),
+            expire_time: Some(expire_time),
             ..Default::default()
         }),
         request_id: String::new(),
     };
-    let minted = house
-        .service
-        .create_service_account_token(house.as_user("admin", mint))
-        .await;
-    let token = minted.unwrap().into_inner().token;
+    let request = house.as_user("admin", mint);
+    let minted = house.service.create_service_account_token(request).await;
+    let minted = minted.unwrap().into_inner();
+    (minted.token, minted.service_account_token.unwrap().name)
+}
+
+async fn a_service_account_whose_token_is_taken_back_gets_no_more_permits(db: TestDatabase) {
+    let house = House::new(&db).await;
+    let other = house.replica(&db).await;
+    let (token, name) = minted(&house).await;
     house.permit(ask(token.clone())).await.unwrap();
-    // That it expires does not end the grant,
+
+    let revoke = pb::RevokeServiceAccountTokenRequest {
+        name,
+        ..Default::default()
+    };
+    let request = other.as_user("admin", revoke);
+    let revoked = other.service.revoke_service_account_token(request).await;
+    revoked.unwrap();
+    for replica in [&house, &other] {
+        let refused = replica.permit(ask(token.clone())).await.unwrap_err();
+        assert_eq!(reason(&refused), ErrorReason::Unauthenticated);
+        let denied = replica.permit(ask_again()).await.unwrap_err();
+        assert_eq!(reason(&denied), ErrorReason::PermissionMissing);
+        assert_eq!(
+            metadata(&denied, "principal"),
+            format!("service-account:{ACCOUNT}")
+        );
+    }
+    // Another token of the account does not bring the grant back.
+    let (another, _) = minted(&house).await;
+    house.permit(ask(another)).await.unwrap();
+    let denied = house.permit(ask_again()).await.unwrap_err();
+    assert_eq!(reason(&denied), ErrorReason::PermissionMissing);
+}
+
+async fn a_token_that_expires_ends_no_grant_but_one_that_is_forgotten_does(db: TestDatabase) {
+    let house = House::new(&db).await;
+    let (token, _) = minted(&house).await;
+    house.permit(ask(token.clone())).await.unwrap();
     house.pass(TimeDelta::hours(2));
     house.permit(ask_again()).await.unwrap();
-    // but that it is taken back does.
+    let refused = house.permit(ask(token)).await.unwrap_err();
+    assert_eq!(reason(&refused), ErrorReason::Unauthenticated);
+
     let forgotten: Result<u64, chassis::database::Error> = transaction!(db.database, |tx| {
         tx.execute("DELETE FROM service_account_tokens", args![])
             .await
@@ -350,10 +381,24 @@ async fn a_service_account_whose_token_is_forgotten_gets_no_more_permits(db: Tes
     assert_eq!(forgotten.unwrap(), 1);
     let denied = house.permit(ask_again()).await.unwrap_err();
     assert_eq!(reason(&denied), ErrorReason::PermissionMissing);
-    assert_eq!(
-        metadata(&denied, "principal"),
-        format!("service-account:{account}")
-    );
+}
+
+async fn a_binding_that_has_expired_gives_no_permit(db: TestDatabase) {
+    let house = House::new(&db).await;
+    let mut bind = binding("user:bob", "roles/DEPLOYMENT_EDITOR", DEPLOYMENT);
+    let expire_time = house.now() + TimeDelta::hours(1);
+    bind.role_binding.as_mut().unwrap().expire_time =
+        Some(chassis::convert::timestamp(expire_time));
+    let request = house.as_user("admin", bind);
+    house.service.create_role_binding(request).await.unwrap();
+    let bob = house.user_token("bob", &[]);
+    house.permit(ask(bob.clone())).await.unwrap();
+
+    house.pass(TimeDelta::hours(1));
+    for request in [ask(bob), ask_again()] {
+        let denied = house.permit(request).await.unwrap_err();
+        assert_eq!(reason(&denied), ErrorReason::PermissionMissing);
+    }
 }
 
 async fn all_that_is_wrong_with_a_request_is_told_at_once(db: TestDatabase) {
@@ -484,7 +529,9 @@ chassis::on_both_databases!(
     a_grant_gives_permits_without_the_persons_token,
     a_grant_is_for_one_person_and_one_rollback,
     a_grant_that_is_over_gives_nothing,
-    a_service_account_whose_token_is_forgotten_gets_no_more_permits,
+    a_service_account_whose_token_is_taken_back_gets_no_more_permits,
+    a_token_that_expires_ends_no_grant_but_one_that_is_forgotten_does,
+    a_binding_that_has_expired_gives_no_permit,
     all_that_is_wrong_with_a_request_is_told_at_once,
     without_a_database_there_is_no_permit,
 );

@@ -2,6 +2,7 @@
 
 #[cfg(unix)]
 mod follow;
+mod forged_permits;
 mod forged_tokens;
 #[cfg(unix)]
 mod key_files;

@@ -15,7 +15,7 @@ use crate::identity::{
 const TYPE: &str = "reprise-permit+jwt";
 
 impl World {
-    fn permits(&self) -> PermitVerifier {
+    pub(super) fn permits(&self) -> PermitVerifier {
         PermitVerifier::new(
             self.trust().permit_keys().clone(),
             AUTHORIZATION_ISSUER,
