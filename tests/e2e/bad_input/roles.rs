@@ -1,5 +1,6 @@
 use proto::authorization::v1::{
-    CreateRoleBindingRequest, CreateRoleRequest, ListRoleBindingsRequest, Role, RoleBinding,
+    CreateRoleBindingRequest, CreateRoleRequest, DeleteRoleRequest, ListPolicyChangesRequest,
+    ListRoleBindingsRequest, Role, RoleBinding, UpdateRoleRequest,
 };
 use tonic::Code;
 
@@ -11,6 +12,8 @@ use crate::harness::{DEPLOYMENT, Orders, Setup, refused};
 on_both_databases!(
     create_role_tells_all_that_is_wrong,
     create_role_binding_tells_all_that_is_wrong,
+    update_role_tells_all_that_is_wrong,
+    a_role_that_is_changed_and_deleted_leaves_a_record,
 );
 
 async fn create_role_tells_all_that_is_wrong(setup: Setup) {
@@ -70,6 +73,7 @@ async fn create_role_tells_all_that_is_wrong(setup: Setup) {
             |r| r.request_id = "!".into(),
             &["request_id"],
         ),
+        ("a huge reason", |r| r.reason = huge(), &["reason"]),
         (
             "everything",
             |r| {
@@ -190,4 +194,126 @@ async fn create_role_binding_tells_all_that_is_wrong(setup: Setup) {
     of(&mut missing).role = format!("{DEPLOYMENT}/roles/missing");
     refused(send(missing).await).not_found();
     assert_eq!(bindings().await, before);
+}
+
+async fn update_role_tells_all_that_is_wrong(setup: Setup) {
+    let orders = Orders::new(setup).await;
+    let create = CreateRoleRequest {
+        parent: DEPLOYMENT.to_owned(),
+        role_id: "pusher".to_owned(),
+        role: Some(role(&["deployment.dags.push"])),
+        ..CreateRoleRequest::default()
+    };
+    let made = done(orders.admin.authorization().create_role(create).await);
+    fn of(request: &mut UpdateRoleRequest) -> &mut Role {
+        request.role.as_mut().unwrap()
+    }
+    let wrongs: &[Wrong<UpdateRoleRequest>] = &[
+        ("no role", |r| r.role = None, &["role"]),
+        ("no name", |r| of(r).name.clear(), &["role.name"]),
+        ("a huge name", |r| of(r).name = huge(), &["role.name"]),
+        (
+            "a field that nobody sets",
+            |r| r.update_mask.get_or_insert_default().paths = vec!["create_time".into()],
+            &["update_mask"],
+        ),
+        (
+            "no permission",
+            |r| {
+                of(r).permissions.clear();
+                r.update_mask.get_or_insert_default().paths = vec!["permissions".into()];
+            },
+            &["role.permissions"],
+        ),
+        (
+            "everything",
+            |r| {
+                (r.request_id, r.reason) = ("!".into(), huge());
+                of(r).display_name = huge();
+                of(r).description = "\0".into();
+                of(r).permissions = vec!["deployment.fly".into()];
+            },
+            &[
+                "request_id",
+                "reason",
+                "role.display_name",
+                "role.description",
+                "role.permissions[0]",
+            ],
+        ),
+    ];
+    let good = UpdateRoleRequest {
+        role: Some(Role {
+            name: format!("{DEPLOYMENT}/roles/pusher"),
+            permissions: vec!["deployment.images.push".to_owned()],
+            etag: made.role.unwrap().etag,
+            ..Role::default()
+        }),
+        ..UpdateRoleRequest::default()
+    };
+    let send = async |request| orders.admin.authorization().update_role(request).await;
+    each_is_told(good.clone(), wrongs, send).await;
+    done(send(good.clone()).await);
+    refused(send(good).await).is(Code::Aborted, "ETAG_MISMATCH");
+}
+
+async fn a_role_that_is_changed_and_deleted_leaves_a_record(setup: Setup) {
+    let orders = Orders::new(setup).await;
+    let request_id = orders.stack.environment.new_uuid().to_string();
+    let admin = || orders.admin.authorization();
+    let name = format!("{DEPLOYMENT}/roles/pusher");
+    let create = CreateRoleRequest {
+        parent: DEPLOYMENT.to_owned(),
+        role_id: "pusher".to_owned(),
+        role: Some(role(&["deployment.dags.push"])),
+        request_id: request_id.clone(),
+        reason: "made".to_owned(),
+    };
+    done(admin().create_role(create).await);
+    let update = UpdateRoleRequest {
+        role: Some(Role {
+            name: name.clone(),
+            ..role(&["deployment.images.push"])
+        }),
+        request_id: request_id.clone(),
+        reason: "changed".to_owned(),
+        ..UpdateRoleRequest::default()
+    };
+    let first = done(admin().update_role(update.clone()).await);
+    assert_eq!(done(admin().update_role(update).await), first);
+    let bind = CreateRoleBindingRequest {
+        parent: DEPLOYMENT.to_owned(),
+        role_binding: Some(RoleBinding {
+            principal: "user:eve".to_owned(),
+            role: name.clone(),
+            ..RoleBinding::default()
+        }),
+        reason: "bound".to_owned(),
+        ..CreateRoleBindingRequest::default()
+    };
+    done(admin().create_role_binding(bind).await);
+    let mut delete = DeleteRoleRequest {
+        name,
+        request_id,
+        reason: "deleted".to_owned(),
+        ..DeleteRoleRequest::default()
+    };
+    refused(admin().delete_role(delete.clone()).await).is(Code::FailedPrecondition, "ROLE_BOUND");
+    delete.force = true;
+    let first = done(admin().delete_role(delete.clone()).await);
+    assert_eq!(done(admin().delete_role(delete.clone()).await), first);
+    delete.request_id.clear();
+    refused(admin().delete_role(delete).await).not_found();
+
+    let list = ListPolicyChangesRequest {
+        parent: DEPLOYMENT.to_owned(),
+        page_size: 5,
+        ..ListPolicyChangesRequest::default()
+    };
+    let changes = done(admin().list_policy_changes(list).await).policy_changes;
+    let reasons = changes.iter().map(|change| change.reason.as_str());
+    assert_eq!(
+        reasons.collect::<Vec<_>>(),
+        ["deleted", "deleted", "bound", "changed", "made"]
+    );
 }
