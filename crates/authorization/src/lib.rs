@@ -20,6 +20,9 @@
 //! - A token is shown to whoever asked for it, once; no token is stored or logged.
 
 mod api;
+#[cfg(feature = "benchmark")]
+#[doc(hidden)]
+pub mod benchmark;
 mod config;
 mod decision_log;
 mod domain;
