@@ -40,7 +40,7 @@ impl Rows {
         let custom = |number: usize| format!("roles/custom-role-{number}");
         let built_in = ["VIEWER", "EDITOR", "ADMIN"];
         let bindings = (0..BINDINGS).map(|number| {
-            let step = number.wrapping_mul(7_919);
+            let step = number * 7_919 + number / 8;
             let resource = match number % 8 {
                 7 => workspace(step),
                 _ => deployment(step % DEPLOYMENTS),

@@ -5,7 +5,7 @@ use futures::future::join_all;
 use model::names::{Principal, RequestId};
 use uuid::Uuid;
 
-use super::{Database, Error, Migrations, StoreError, time};
+use super::{Connection, Database, Error, Migrations, StoreError, time};
 use crate::environment::Environment;
 use crate::problem::Problem;
 use crate::requests::{self, Request, Reused};
@@ -40,6 +40,7 @@ on_both_databases! {
     what_a_failed_transaction_did_is_gone,
     values_come_back_as_they_went_in,
     sixteen_racers_count_without_gaps,
+    a_snapshot_stays_as_it_was_while_others_write,
     a_broken_unique_constraint_is_told,
     a_request_that_was_answered_is_found_again,
     a_request_id_with_another_body_is_refused,
@@ -142,6 +143,23 @@ async fn sixteen_racers_count_without_gaps(test: TestDatabase) {
         .unwrap();
     numbers.sort_unstable();
     assert_eq!(numbers, (1..=16).collect::<Vec<_>>());
+}
+
+async fn a_snapshot_stays_as_it_was_while_others_write(test: TestDatabase) {
+    increment(&test.database).await.unwrap();
+    let mut snapshot = test.database.snapshot().await.unwrap();
+    let value = async |connection: &mut Connection| {
+        let sql = "SELECT value FROM counters";
+        connection.fetch_one::<(i64,)>(sql, args![]).await.unwrap()
+    };
+    assert_eq!(value(&mut snapshot).await, (1,));
+    increment(&test.database).await.unwrap();
+    assert_eq!(value(&mut snapshot).await, (1,));
+    let write = "INSERT INTO counters VALUES ('m', 1)";
+    assert!(snapshot.execute(write, args![]).await.is_err());
+    drop(snapshot);
+    let mut later = test.database.snapshot().await.unwrap();
+    assert_eq!(value(&mut later).await, (2,));
 }
 
 async fn a_broken_unique_constraint_is_told(test: TestDatabase) {

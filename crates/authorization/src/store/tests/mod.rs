@@ -7,6 +7,8 @@ mod requests;
 mod role_bindings;
 mod roles;
 mod service_accounts;
+mod tables;
+mod worlds;
 
 use chassis::requests::Request;
 use chassis::testing::TestDatabase;
