@@ -1,5 +1,4 @@
 //! What the benchmarks need of what is private. No API: it is there with the feature `benchmark` only.
-#![expect(missing_docs, reason = "no API")]
 #![expect(
     clippy::expect_used,
     reason = "a benchmark that cannot be set up has failed"
