@@ -66,10 +66,11 @@ impl Command {
             Self::Init(_)
             | Self::AdminToken(_)
             | Self::RotateSigningKey(_)
-            | Self::TrustIssuer(_) => "warn",
-            // PostgreSQL's notices are of schemas and tables that are there already.
+            | Self::TrustIssuer(_) => "warn,rustls_platform_verifier=off",
+            // PostgreSQL's notices are of schemas and tables that are there already. What the TLS
+            // verifier refuses is told by whoever has called.
             Self::Up(_) | Self::Authorization(_) | Self::Registry(_) | Self::Orchestrator(_) => {
-                "info,sqlx::postgres::notice=warn"
+                "info,sqlx::postgres::notice=warn,rustls_platform_verifier=off"
             }
         }
     }

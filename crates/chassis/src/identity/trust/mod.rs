@@ -90,7 +90,7 @@ pub enum TrustError {
     #[error("an issuer has an empty name")]
     IssuerName,
     /// The same issuer twice.
-    #[error("issuer `{issuer}` is listed twice")]
+    #[error("issuer `{issuer}` would be listed twice: change or remove the one that is there")]
     DuplicateIssuer {
         /// The issuer.
         issuer: Arc<str>,

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::identity::tests::{World, with};
 use crate::identity::trust::OidcIssuer;
-use crate::identity::{FetchError, TokenError};
+use crate::identity::{FetchError, OidcClientError, TokenError};
 
 #[tokio::test]
 async fn a_new_key_of_the_provider_is_fetched_when_it_is_first_seen() {
@@ -250,6 +250,26 @@ async fn an_answer_that_leads_elsewhere_or_has_no_end_is_refused() {
     server.answer(JWKS, Answer::Hang);
     let error = fetch(&server).await.unwrap_err();
     assert!(matches!(error, FetchError::TimedOut), "{error}");
+}
+
+#[test]
+fn a_file_without_authorities_is_refused_by_its_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ca.pem");
+    let load = || OidcClient::with_authorities(&path);
+    let missing = load().unwrap_err();
+    assert!(
+        matches!(missing, OidcClientError::Unreadable { .. }),
+        "{missing}"
+    );
+    for nothing in ["", "no certificate"] {
+        std::fs::write(&path, nothing).unwrap();
+        let error = load().unwrap_err();
+        assert!(error.to_string().contains("ca.pem"), "{error}");
+    }
+    let authority = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(&path, authority.cert.pem()).unwrap();
+    assert!(load().is_ok());
 }
 
 #[tokio::test]
