@@ -13,6 +13,12 @@ pub(super) const VISIBLE_BY: PermissionSet = PermissionSet::of(&[
     Permission::WorkspaceDeploymentsGet,
 ]);
 
+/// Whoever holds one of these may ship something.
+const SHIPS: PermissionSet = PermissionSet::of(&[
+    Permission::DeploymentImagesPush,
+    Permission::DeploymentDagsPush,
+]);
+
 /// Shows settings, which are left out of every answer to others.
 pub(super) const SHOWS_SETTINGS: Permission = Permission::DeploymentVariablesGet;
 
@@ -51,6 +57,28 @@ pub(super) async fn require_or_see(
         return Err(Problem::not_found(resource.level().as_str(), &resource));
     }
     judge(caller, &resource, needed, seen)?;
+    Ok(Sight {
+        settings: held.contains(SHOWS_SETTINGS),
+    })
+}
+
+/// Fails unless the caller may ship something to the Deployment, whatever it is.
+pub(super) async fn require_to_ship(
+    registry: &Registry,
+    caller: &Caller,
+    deployment: &DeploymentName,
+) -> Result<Sight, Problem> {
+    let shows_settings = PermissionSet::of(&[SHOWS_SETTINGS]);
+    let resource = ResourceName::from(deployment.clone());
+    let asked = SHIPS.union(VISIBLE_BY).union(shows_settings);
+    let held = registry
+        .access
+        .held(caller, &resource, asked, Freshness::FullyConsistent)
+        .await?;
+    if held.intersection(SHIPS).is_empty() {
+        let seen = held.difference(shows_settings);
+        return Err(denial(caller, &resource, SHIPS, seen));
+    }
     Ok(Sight {
         settings: held.contains(SHOWS_SETTINGS),
     })

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use chassis::fields::Fields;
 use model::DagDeployMode;
+use prost_types::FieldMask;
 use proto::registry::v1 as pb;
 
-use crate::domain::{Delivery, ExecutionMode};
+use super::mask::Mask;
+use crate::domain::{Delivery, DeploymentChanges, ExecutionMode};
 
 const MOST_LABELS: usize = 64;
 const LONGEST_LABEL: usize = 63;
@@ -26,6 +28,74 @@ pub(super) struct Parts {
     pub(super) delivery: Delivery,
     pub(super) execution_mode: ExecutionMode,
     pub(super) settings: BTreeMap<String, String>,
+}
+
+const CHANGEABLE: [&str; 8] = [
+    "display_name",
+    "description",
+    "labels",
+    "dag_deploy_mode",
+    "rollback_enabled",
+    "settings",
+    "delivery",
+    "execution_mode",
+];
+
+/// Reads what is to be changed. What is wrong is left to `fields` to tell.
+pub(super) fn changes(
+    fields: &mut Fields,
+    deployment: pb::Deployment,
+    mask: Option<FieldMask>,
+) -> DeploymentChanges {
+    let mask = Mask::read(fields, mask, &CHANGEABLE);
+    // Name and etag are the caller's to read, and what the service says is not read.
+    let pb::Deployment {
+        name: _,
+        uid: _,
+        display_name,
+        description,
+        labels,
+        dag_deploy_mode,
+        rollback_enabled,
+        settings,
+        latest_deploy: _,
+        current_deploy: _,
+        current_revision: _,
+        etag: _,
+        create_time: _,
+        update_time: _,
+        created_by: _,
+        delivery,
+        execution_mode,
+        delete_time: _,
+        hold: _,
+    } = deployment;
+    let mut changes = DeploymentChanges::default();
+    if mask.has("display_name", display_name.is_empty()) {
+        changes.display_name = decode_display_name(fields, display_name);
+    }
+    if mask.has("description", description.is_empty()) {
+        changes.description = decode_description(fields, description);
+    }
+    if mask.has("labels", labels.is_empty()) {
+        changes.labels = decode_labels(fields, labels);
+    }
+    if mask.has("dag_deploy_mode", dag_deploy_mode == 0) {
+        changes.dag_deploy_mode = decode_mode(fields, dag_deploy_mode);
+    }
+    if mask.has("rollback_enabled", !rollback_enabled) {
+        changes.rollback_enabled = Some(rollback_enabled);
+    }
+    if mask.has("settings", settings.is_empty()) {
+        changes.settings = decode_settings(fields, settings);
+    }
+    if mask.has("delivery", delivery == 0) {
+        changes.delivery = decode_delivery(fields, delivery);
+    }
+    if mask.has("execution_mode", execution_mode == 0) {
+        changes.execution_mode = decode_execution_mode(fields, execution_mode);
+    }
+    changes
 }
 
 /// Reads the whole configuration of a Deployment.
@@ -49,14 +119,14 @@ pub(super) fn whole(fields: &mut Fields, deployment: pb::Deployment) -> Option<P
         created_by: _,
         delivery,
         execution_mode,
+        delete_time: _,
+        hold: _,
     } = deployment;
-    let display_name = fields.text("deployment.display_name", display_name, 100);
-    let description = fields.text("deployment.description", description, 500);
-    let faults = label_faults(&labels);
-    let labels = take(fields, "deployment.labels", labels, faults);
+    let display_name = decode_display_name(fields, display_name);
+    let description = decode_description(fields, description);
+    let labels = decode_labels(fields, labels);
     let mode = decode_mode(fields, dag_deploy_mode);
-    let faults = setting_faults(&settings);
-    let settings = take(fields, "deployment.settings", settings, faults);
+    let settings = decode_settings(fields, settings);
     let delivery = decode_delivery(fields, delivery);
     let execution_mode = decode_execution_mode(fields, execution_mode);
     Some(Parts {
@@ -69,6 +139,30 @@ pub(super) fn whole(fields: &mut Fields, deployment: pb::Deployment) -> Option<P
         execution_mode: execution_mode?,
         settings: settings?,
     })
+}
+
+fn decode_display_name(fields: &mut Fields, display_name: String) -> Option<String> {
+    fields.text("deployment.display_name", display_name, 100)
+}
+
+fn decode_description(fields: &mut Fields, description: String) -> Option<String> {
+    fields.text("deployment.description", description, 500)
+}
+
+fn decode_labels(
+    fields: &mut Fields,
+    labels: BTreeMap<String, String>,
+) -> Option<BTreeMap<String, String>> {
+    let faults = label_faults(&labels);
+    take(fields, "deployment.labels", labels, faults)
+}
+
+fn decode_settings(
+    fields: &mut Fields,
+    settings: BTreeMap<String, String>,
+) -> Option<BTreeMap<String, String>> {
+    let faults = setting_faults(&settings);
+    take(fields, "deployment.settings", settings, faults)
 }
 
 fn decode_mode(fields: &mut Fields, mode: i32) -> Option<DagDeployMode> {

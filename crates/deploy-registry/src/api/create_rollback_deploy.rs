@@ -69,6 +69,7 @@ async fn write(
         expected_latest,
         permit,
         description,
+        allow_marked_bad,
     } = asked;
     let wanted = Wanted {
         deployment,
@@ -122,6 +123,7 @@ async fn write(
             gone: bundles,
             gone_image: image,
             installation_enabled: registry.rollbacks_enabled,
+            allow_marked_bad,
             retention: registry.retention,
             time: registry.environment.now(),
         })
@@ -156,6 +158,7 @@ async fn preview(
         rollback,
         expected_latest,
         description,
+        allow_marked_bad,
     } = asked;
     let about = About {
         expected_latest,
@@ -186,6 +189,7 @@ async fn preview(
     let now = registry.environment.now();
     let blockers = blockers(Facts {
         installation_enabled: registry.rollbacks_enabled,
+        allow_marked_bad,
         retention: registry.retention,
         now,
         deployment: &facts.deployment,
@@ -241,6 +245,7 @@ struct Asked {
     expected_latest: DeployNumber,
     permit: String,
     description: String,
+    allow_marked_bad: bool,
 }
 
 fn decode_write(
@@ -256,6 +261,7 @@ fn decode_write(
         expected_latest_deploy,
         description,
         validate_only: _,
+        allow_marked_bad,
     } = request;
     let mut fields = Fields::new();
     let target = decode_target(&mut fields, deployment, &target_deploy);
@@ -276,6 +282,7 @@ fn decode_write(
         expected_latest,
         permit,
         description,
+        allow_marked_bad,
     })
 }
 
@@ -285,6 +292,7 @@ struct AskedPreview {
     rollback: Option<RollbackId>,
     expected_latest: Option<DeployNumber>,
     description: String,
+    allow_marked_bad: bool,
 }
 
 fn decode_preview(
@@ -300,6 +308,7 @@ fn decode_preview(
         expected_latest_deploy,
         description,
         validate_only: _,
+        allow_marked_bad,
     } = request;
     let mut fields = Fields::new();
     let target = decode_target(&mut fields, deployment, &target_deploy);
@@ -325,6 +334,7 @@ fn decode_preview(
         rollback,
         expected_latest,
         description,
+        allow_marked_bad,
     })
 }
 

@@ -4,23 +4,22 @@ use chassis::convert::{scope_to_proto, timestamp};
 use chrono::{DateTime, Utc};
 use model::{
     DagDeployMode, DeployName, DeployNumber, DeployState, DeploymentName, RollbackId, RollbackName,
-    Sha256Digest,
 };
 use proto::common::v1 as common;
 use proto::registry::v1 as pb;
-use sha2::{Digest, Sha256};
 
 use super::access::Sight;
 use crate::domain::{
     Blocker, BlockerCode, Bundle, Component, ComposedRollback, Delivery, Deploy, DeployTrigger,
-    DeployType, Deployment, ExecutionMode, GitSource, Image, ImageVerification, Retention,
-    Revision, RollbackOrigin, Settings, StoredBundle,
+    DeployType, Deployment, ExecutionMode, GitSource, Hold, Image, ImageVerification, Mark,
+    Retention, Revision, RollbackOrigin, Settings, StoredBundle, Verdict,
 };
 use crate::store::Entry;
 
 const BLOCKER_PREFIX: &str = "BLOCKER_CODE_";
 
 pub(super) fn deployment(deployment: Deployment, sight: Sight) -> pb::Deployment {
+    let etag = deployment.etag();
     let Deployment {
         name,
         uid,
@@ -33,13 +32,14 @@ pub(super) fn deployment(deployment: Deployment, sight: Sight) -> pb::Deployment
         execution_mode: executed,
         settings: all_settings,
         history,
-        change,
+        change: _,
+        hold: held,
+        delete_time,
         current_revision,
         created_by,
         create_time,
         update_time,
     } = deployment;
-    let etag = etag(&[&uid.to_string(), &change.to_string()]);
     pb::Deployment {
         uid: uid.to_string(),
         display_name,
@@ -58,6 +58,8 @@ pub(super) fn deployment(deployment: Deployment, sight: Sight) -> pb::Deployment
         created_by: created_by.to_string(),
         delivery: delivery(delivered).into(),
         execution_mode: execution_mode(executed).into(),
+        delete_time: delete_time.map(timestamp),
+        hold: held.map(hold),
     }
 }
 
@@ -74,6 +76,7 @@ pub(super) fn names_only(deployment: Deployment) -> pb::Deployment {
 pub(super) fn deploy(entry: Entry, retention: Retention, sight: Sight) -> pb::Deploy {
     let Entry { deploy, history } = entry;
     let expire_time = retention.expire_time(&deploy, history);
+    let etag = deploy.etag();
     let Deploy {
         name,
         deploy_type: shipped,
@@ -93,11 +96,10 @@ pub(super) fn deploy(entry: Entry, retention: Retention, sight: Sight) -> pb::De
         deploy_time,
         ceased_time: _,
         update_time,
-        change,
+        change: _,
+        pin,
+        mark: marked,
     } = deploy;
-    let expires = expire_time
-        .map(|time| time.timestamp_micros().to_string())
-        .unwrap_or_default();
     let (image_verification, image_verification_reason) = verification(image_verification);
     pb::Deploy {
         image_verification: image_verification.into(),
@@ -116,10 +118,17 @@ pub(super) fn deploy(entry: Entry, retention: Retention, sight: Sight) -> pb::De
         created_by: created_by.to_string(),
         create_time: Some(timestamp(create_time)),
         deploy_time: deploy_time.map(timestamp),
-        etag: etag(&[&name.to_string(), &change.to_string(), &expires]),
+        etag,
         name: name.to_string(),
         state_reason,
         update_time: Some(timestamp(update_time)),
+        pinned: pin.is_some(),
+        pinned_by: pin
+            .as_ref()
+            .map(|pin| pin.by.to_string())
+            .unwrap_or_default(),
+        pin_time: pin.map(|pin| timestamp(pin.time)),
+        mark: marked.map(mark),
     }
 }
 
@@ -173,6 +182,10 @@ pub(super) fn rollback_preview(
         name: name.to_string(),
         state_reason: String::new(),
         update_time: Some(timestamp(time)),
+        pinned: false,
+        pinned_by: String::new(),
+        pin_time: None,
+        mark: None,
     }
 }
 
@@ -212,6 +225,8 @@ fn blocker_code(code: BlockerCode) -> common::BlockerCode {
             common::BlockerCode::RollbackDisabledInstallation
         }
         BlockerCode::RollbackDisabledDeployment => common::BlockerCode::RollbackDisabledDeployment,
+        BlockerCode::DeploymentDeleted => common::BlockerCode::DeploymentDeleted,
+        BlockerCode::TargetMarkedBad => common::BlockerCode::TargetMarkedBad,
         BlockerCode::NothingDeployed => common::BlockerCode::NothingDeployed,
         BlockerCode::TargetIsCurrent => common::BlockerCode::TargetIsCurrent,
         BlockerCode::NoChange => common::BlockerCode::NoChange,
@@ -324,6 +339,34 @@ fn mode(mode: DagDeployMode) -> pb::DagDeployMode {
     }
 }
 
+fn hold(hold: Hold) -> pb::Hold {
+    let Hold { reason, by, time } = hold;
+    pb::Hold {
+        reason,
+        placed_by: by.to_string(),
+        place_time: Some(timestamp(time)),
+    }
+}
+
+fn mark(mark: Mark) -> pb::Mark {
+    let Mark {
+        verdict,
+        reason,
+        by,
+        time,
+    } = mark;
+    let verdict = match verdict {
+        Verdict::Good => pb::Verdict::Good,
+        Verdict::Bad => pb::Verdict::Bad,
+    };
+    pb::Mark {
+        verdict: verdict.into(),
+        reason,
+        marked_by: by.to_string(),
+        mark_time: Some(timestamp(time)),
+    }
+}
+
 const fn delivery(delivery: Delivery) -> pb::Delivery {
     match delivery {
         Delivery::Record => pb::Delivery::Record,
@@ -391,14 +434,4 @@ fn deploy_name(deployment: &DeploymentName, number: DeployNumber) -> String {
 
 fn text<T: ToString>(value: Option<&T>) -> String {
     value.map(ToString::to_string).unwrap_or_default()
-}
-
-/// Changes whenever one of the parts does.
-fn etag(parts: &[&str]) -> String {
-    let digest = Sha256::digest(parts.join("\n"));
-    Sha256Digest::new(digest.into())
-        .to_string()
-        .chars()
-        .take(16)
-        .collect()
 }

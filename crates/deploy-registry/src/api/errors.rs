@@ -12,7 +12,7 @@ use tonic::Code;
 
 use super::encode;
 use crate::bundle_store::{self, MOST_UPLOADS};
-use crate::domain::{Blocker, Obstacle, Refusal};
+use crate::domain::{Blocker, Hold, Obstacle, Refusal};
 use crate::images;
 use crate::store::Error;
 
@@ -80,6 +80,15 @@ impl<'a> About<'a> {
                 let target = target.unwrap_or(DeployNumber::NONE);
                 state_final(&DeployName::new(deployment.clone(), target), state)
             }
+            Error::DeploymentDeleted => deployment_deleted(deployment),
+            Error::Held(hold) => held(deployment, &hold),
+            Error::DeployUnfinished(number) => {
+                unfinished(&DeployName::new(deployment.clone(), number))
+            }
+            Error::EtagMismatch => match target {
+                Some(number) => etag_mismatch(&DeployName::new(deployment.clone(), number)),
+                None => etag_mismatch(deployment),
+            },
             Error::ReportsNotTaken => reports_not_taken(deployment),
             Error::RollbackElsewhere => match rollback {
                 Some(id) => {
@@ -243,6 +252,51 @@ fn state_final(deploy: &DeployName, state: DeployState) -> Problem {
     )
     .with("deploy", deploy)
     .with("state", state)
+}
+
+fn deployment_deleted(deployment: &DeploymentName) -> Problem {
+    Problem::new(
+        Code::FailedPrecondition,
+        ErrorReason::DeploymentDeleted,
+        format!("{deployment} was deleted: it can be read, and nothing more is written to it"),
+    )
+    .with("deployment", deployment)
+}
+
+fn held(deployment: &DeploymentName, hold: &Hold) -> Problem {
+    let Hold {
+        reason,
+        by,
+        time: _,
+    } = hold;
+    Problem::new(
+        Code::FailedPrecondition,
+        ErrorReason::DeployHeld,
+        format!(
+            "{by} keeps new deploys away from {deployment} ({reason}): release the hold first, with \
+             ReleaseHold"
+        ),
+    )
+    .with("deployment", deployment)
+    .with("placed_by", by)
+}
+
+fn unfinished(deploy: &DeployName) -> Problem {
+    Problem::new(
+        Code::FailedPrecondition,
+        ErrorReason::DeployUnfinished,
+        format!("{deploy} is unfinished: wait until it is shipped, or report that it failed"),
+    )
+    .with("deploy", deploy)
+}
+
+fn etag_mismatch(resource: &impl std::fmt::Display) -> Problem {
+    Problem::new(
+        Code::Aborted,
+        ErrorReason::EtagMismatch,
+        format!("{resource} changed since it was read: read it again, then decide again"),
+    )
+    .with("resource", resource)
 }
 
 fn reports_not_taken(deployment: &DeploymentName) -> Problem {

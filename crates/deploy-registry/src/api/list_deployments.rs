@@ -24,7 +24,12 @@ pub(super) async fn handle(
     let workspace: WorkspaceName = decode::name("parent", &request.parent)?;
     let (page, after) = decode_page(&request, &workspace)?;
 
-    let listing = visible(registry, &caller, &workspace, after, page::size(&page)).await?;
+    let place = Place {
+        workspace: &workspace,
+        show_deleted: request.show_deleted,
+        after,
+    };
+    let listing = visible(registry, &caller, place, page::size(&page)).await?;
     let (deployments, next_page_token) = page::encode(
         &page,
         listing,
@@ -35,6 +40,13 @@ pub(super) async fn handle(
         deployments,
         next_page_token,
     })
+}
+
+/// Which list it is, and how far it was read.
+struct Place<'a> {
+    workspace: &'a WorkspaceName,
+    show_deleted: bool,
+    after: Option<DeploymentUid>,
 }
 
 /// How many Deployments are looked at for one page.
@@ -52,17 +64,21 @@ const NEXT_LOOK: usize = 250;
 async fn visible(
     registry: &Registry,
     caller: &Caller,
-    workspace: &WorkspaceName,
-    mut after: Option<DeploymentUid>,
+    place: Place<'_>,
     size: usize,
 ) -> Result<Listing<(DeploymentUid, Option<pb::Deployment>)>, Problem> {
+    let Place {
+        workspace,
+        show_deleted,
+        mut after,
+    } = place;
     let mut visible = Vec::new();
     let mut looked_at = 0;
     let mut look = size + 1;
     loop {
         let Listing { items, more } = registry
             .store
-            .list_deployments(workspace, after, look)
+            .list_deployments(workspace, show_deleted, after, look)
             .await
             .map_err(errors::unexpected)?;
         let names = items
@@ -112,7 +128,7 @@ fn decode_page(
         &mut fields,
         request.page_size,
         &request.page_token,
-        workspace,
+        &format!("{workspace} {}", request.show_deleted),
     );
     let Some(page) = page else {
         return Err(fields.into_problem());

@@ -8,6 +8,7 @@ mod create_deploy;
 mod create_deployment;
 mod create_rollback_deploy;
 mod decode;
+mod delete_deployment;
 mod download_dag_bundle;
 mod encode;
 mod errors;
@@ -17,12 +18,18 @@ mod get_deployment;
 mod image;
 mod list_deployments;
 mod list_deploys;
+mod mark_deploy;
+mod mask;
 mod page;
 mod permit;
+mod place_hold;
+mod release_hold;
 mod report_deploy_state;
 mod shipment;
 #[cfg(test)]
 mod tests;
+mod update_deploy;
+mod update_deployment;
 mod upload_dag_bundle;
 
 use std::sync::Arc;
@@ -91,9 +98,15 @@ impl DeployRegistryService for Registry {
     async fn create_deployment(&self, request: Request<pb::CreateDeploymentRequest>) -> Answer<pb::CreateDeploymentResponse> { answer(create_deployment::handle(self, request).await) }
     async fn get_deployment(&self, request: Request<pb::GetDeploymentRequest>) -> Answer<pb::GetDeploymentResponse> { answer(get_deployment::handle(self, request).await) }
     async fn list_deployments(&self, request: Request<pb::ListDeploymentsRequest>) -> Answer<pb::ListDeploymentsResponse> { answer(list_deployments::handle(self, request).await) }
+    async fn update_deployment(&self, request: Request<pb::UpdateDeploymentRequest>) -> Answer<pb::UpdateDeploymentResponse> { answer(update_deployment::handle(self, request).await) }
+    async fn delete_deployment(&self, request: Request<pb::DeleteDeploymentRequest>) -> Answer<pb::DeleteDeploymentResponse> { answer(delete_deployment::handle(self, request).await) }
+    async fn place_hold(&self, request: Request<pb::PlaceHoldRequest>) -> Answer<pb::PlaceHoldResponse> { answer(place_hold::handle(self, request).await) }
+    async fn release_hold(&self, request: Request<pb::ReleaseHoldRequest>) -> Answer<pb::ReleaseHoldResponse> { answer(release_hold::handle(self, request).await) }
     async fn create_deploy(&self, request: Request<pb::CreateDeployRequest>) -> Answer<pb::CreateDeployResponse> { answer(create_deploy::handle(self, request).await) }
     async fn get_deploy(&self, request: Request<pb::GetDeployRequest>) -> Answer<pb::GetDeployResponse> { answer(get_deploy::handle(self, request).await) }
     async fn list_deploys(&self, request: Request<pb::ListDeploysRequest>) -> Answer<pb::ListDeploysResponse> { answer(list_deploys::handle(self, request).await) }
+    async fn update_deploy(&self, request: Request<pb::UpdateDeployRequest>) -> Answer<pb::UpdateDeployResponse> { answer(update_deploy::handle(self, request).await) }
+    async fn mark_deploy(&self, request: Request<pb::MarkDeployRequest>) -> Answer<pb::MarkDeployResponse> { answer(mark_deploy::handle(self, request).await) }
     async fn report_deploy_state(&self, request: Request<pb::ReportDeployStateRequest>) -> Answer<pb::ReportDeployStateResponse> { answer(report_deploy_state::handle(self, request).await) }
     async fn upload_dag_bundle(&self, request: Request<Streaming<pb::UploadDagBundleRequest>>) -> Answer<pb::UploadDagBundleResponse> { answer(upload_dag_bundle::handle(self, request).await) }
     async fn download_dag_bundle(&self, request: Request<pb::DownloadDagBundleRequest>) -> Answer<download_dag_bundle::Chunks> { answer(download_dag_bundle::handle(self, request).await) }

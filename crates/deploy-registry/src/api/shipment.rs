@@ -55,6 +55,10 @@ pub(super) fn deploy(
         image_verification_reason: _,
         state_reason: _,
         update_time: _,
+        pinned: _,
+        pinned_by: _,
+        pin_time: _,
+        mark: _,
     } = deploy;
     let description = fields.text("deploy.description", description, 500);
     let shipment = fields

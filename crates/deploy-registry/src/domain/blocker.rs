@@ -4,18 +4,20 @@ use model::{
     Sha256Digest,
 };
 
-use super::{ComposedRollback, Deploy, Deployment, Image, Retention};
+use super::{ComposedRollback, Deploy, Deployment, Image, Retention, Verdict};
 
 /// The registry's reasons against a rollback. Those that are about versions are the orchestrator's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BlockerCode {
     RollbackDisabledInstallation,
     RollbackDisabledDeployment,
+    DeploymentDeleted,
     NothingDeployed,
     TargetIsCurrent,
     NoChange,
     TargetNotDeployed,
     TargetExpired,
+    TargetMarkedBad,
     ArtifactMissing,
     DagsNotSeparate,
     DagDeployModeUnsupported,
@@ -34,6 +36,8 @@ pub(crate) enum Blocker {
         "rollbacks are switched off for {deployment} (`rollback_enabled`): make a new deploy instead"
     )]
     RollbackDisabledDeployment { deployment: DeploymentName },
+    #[error("{deployment} was deleted, so nothing is written to it any more")]
+    DeploymentDeleted { deployment: DeploymentName },
     #[error("nothing runs in {deployment} yet, so there is nothing to roll back: make a deploy")]
     NothingDeployed { deployment: DeploymentName },
     #[error("{target} is what runs now: choose an earlier deploy")]
@@ -57,6 +61,10 @@ pub(crate) enum Blocker {
         target: DeployName,
         expire_time: DateTime<Utc>,
     },
+    #[error(
+        "{target} is marked as bad ({reason}): choose another deploy, or allow one that is marked bad"
+    )]
+    TargetMarkedBad { target: DeployName, reason: String },
     #[error("{bundle} is gone: upload the same bytes again, or choose another deploy")]
     ArtifactMissing { bundle: DagBundleName },
     #[error(
@@ -80,6 +88,11 @@ impl Blocker {
             Self::RollbackDisabledDeployment { deployment: _ } => {
                 BlockerCode::RollbackDisabledDeployment
             }
+            Self::DeploymentDeleted { deployment: _ } => BlockerCode::DeploymentDeleted,
+            Self::TargetMarkedBad {
+                target: _,
+                reason: _,
+            } => BlockerCode::TargetMarkedBad,
             Self::NothingDeployed { deployment: _ } => BlockerCode::NothingDeployed,
             Self::TargetIsCurrent { target: _ } => BlockerCode::TargetIsCurrent,
             Self::NoChange {
@@ -110,8 +123,10 @@ impl Blocker {
         match self {
             Self::RollbackDisabledInstallation { deployment }
             | Self::RollbackDisabledDeployment { deployment }
+            | Self::DeploymentDeleted { deployment }
             | Self::NothingDeployed { deployment } => deployment.to_string(),
             Self::TargetIsCurrent { target }
+            | Self::TargetMarkedBad { target, reason: _ }
             | Self::NoChange { target, scope: _ }
             | Self::TargetNotDeployed { target, state: _ }
             | Self::TargetExpired {
@@ -132,6 +147,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) installation_enabled: bool,
     pub(crate) retention: Retention,
     pub(crate) now: DateTime<Utc>,
+    /// Whether a target that is marked as bad is meant.
+    pub(crate) allow_marked_bad: bool,
     pub(crate) deployment: &'a Deployment,
     pub(crate) target: &'a Deploy,
     /// None where nothing runs.
@@ -148,6 +165,7 @@ pub(crate) fn blockers(facts: Facts<'_>) -> Vec<Blocker> {
         installation_enabled,
         retention,
         now,
+        allow_marked_bad,
         deployment,
         target,
         composed,
@@ -163,6 +181,9 @@ pub(crate) fn blockers(facts: Facts<'_>) -> Vec<Blocker> {
     }
     if !deployment.rollback_enabled {
         blockers.push(Blocker::RollbackDisabledDeployment { deployment: name() });
+    }
+    if deployment.delete_time.is_some() {
+        blockers.push(Blocker::DeploymentDeleted { deployment: name() });
     }
     if composed.is_none() {
         blockers.push(Blocker::NothingDeployed { deployment: name() });
@@ -190,6 +211,15 @@ pub(crate) fn blockers(facts: Facts<'_>) -> Vec<Blocker> {
         blockers.push(Blocker::TargetExpired {
             target: target_name(),
             expire_time,
+        });
+    }
+    if let Some(mark) = &target.mark
+        && mark.verdict == Verdict::Bad
+        && !allow_marked_bad
+    {
+        blockers.push(Blocker::TargetMarkedBad {
+            target: target_name(),
+            reason: mark.reason.clone(),
         });
     }
     match composed {
@@ -230,14 +260,15 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::domain::compose;
     use crate::domain::deploy::tests::deploy;
     use crate::domain::deployment::tests::deployment;
     use crate::domain::revision::tests::{bundle, image_only};
+    use crate::domain::{Mark, compose};
     use model::DagDeployMode;
 
     struct Case {
         installation_enabled: bool,
+        allow_marked_bad: bool,
         deployment: Deployment,
         target: Deploy,
         current: Option<Deploy>,
@@ -255,6 +286,7 @@ mod tests {
         let revision = image_only(DagDeployMode::DagOnly, 'b', "3.1-10");
         Case {
             installation_enabled: true,
+            allow_marked_bad: false,
             deployment: deployment(8),
             target,
             current: Some(Deploy {
@@ -266,9 +298,19 @@ mod tests {
         }
     }
 
+    fn mark(verdict: Verdict) -> Mark {
+        Mark {
+            verdict,
+            reason: "it loses rows".to_owned(),
+            by: deploy(3).created_by,
+            time: deploy(3).create_time,
+        }
+    }
+
     fn found(case: &Case, scope: Scope, days: i64) -> Vec<BlockerCode> {
         let Case {
             installation_enabled,
+            allow_marked_bad,
             deployment,
             target,
             current,
@@ -281,6 +323,7 @@ mod tests {
         let facts = Facts {
             installation_enabled: *installation_enabled,
             retention: Retention::days(90),
+            allow_marked_bad: *allow_marked_bad,
             now: target.create_time + TimeDelta::days(days),
             deployment,
             target,
@@ -301,7 +344,7 @@ mod tests {
     fn each_reason_is_found() {
         use BlockerCode as Code;
 
-        let cases: [Change; 14] = [
+        let cases: [Change; 18] = [
             (
                 |c| c.installation_enabled = false,
                 Scope::All,
@@ -311,6 +354,29 @@ mod tests {
                 |c| c.deployment.rollback_enabled = false,
                 Scope::All,
                 &[Code::RollbackDisabledDeployment],
+            ),
+            (
+                |c| c.deployment.delete_time = Some(c.deployment.create_time),
+                Scope::All,
+                &[Code::DeploymentDeleted],
+            ),
+            (
+                |c| c.target.mark = Some(mark(Verdict::Bad)),
+                Scope::All,
+                &[Code::TargetMarkedBad],
+            ),
+            (
+                |c| {
+                    c.target.mark = Some(mark(Verdict::Bad));
+                    c.allow_marked_bad = true;
+                },
+                Scope::All,
+                &[],
+            ),
+            (
+                |c| c.target.mark = Some(mark(Verdict::Good)),
+                Scope::All,
+                &[],
             ),
             (|c| c.current = None, Scope::All, &[Code::NothingDeployed]),
             (

@@ -2,7 +2,8 @@ use chrono::{DateTime, Utc};
 use model::{DagDeployMode, DeployName, DeployNumber, DeployState, Principal, RollbackId, Scope};
 use uuid::Uuid;
 
-use super::{Component, ImageVerification, Revision, RevisionDigest, Settings};
+use super::etag::etag;
+use super::{Component, ImageVerification, Mark, Pin, Revision, RevisionDigest, Settings};
 
 /// One entry of a Deployment's history.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +35,15 @@ pub(crate) struct Deploy {
     pub(crate) update_time: DateTime<Utc>,
     /// The Deployment's change with which the deploy last changed.
     pub(crate) change: i64,
+    pub(crate) pin: Option<Pin>,
+    pub(crate) mark: Option<Mark>,
+}
+
+impl Deploy {
+    /// Changes whenever the deploy changes.
+    pub(crate) fn etag(&self) -> String {
+        etag(&[&self.name.to_string(), &self.change.to_string()])
+    }
 }
 
 /// What a deploy shipped.
@@ -183,6 +193,8 @@ pub(crate) mod tests {
             ceased_time: None,
             update_time: time,
             change: number + 1,
+            pin: None,
+            mark: None,
         }
     }
 

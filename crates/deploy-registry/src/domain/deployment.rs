@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use model::{DagDeployMode, DeployName, DeployNumber, DeployState, DeploymentName, Principal};
 use uuid::Uuid;
 
+use super::etag::etag;
 use super::{History, Revision};
 
 /// Tells a Deployment from every other, for ever.
@@ -106,6 +107,10 @@ pub(crate) struct Deployment {
     pub(crate) history: History,
     /// Counts the changes of the Deployment and of its history.
     pub(crate) change: i64,
+    /// Keeps new deploys away.
+    pub(crate) hold: Option<Hold>,
+    /// Set once it is deleted: then nothing more is written to it.
+    pub(crate) delete_time: Option<DateTime<Utc>>,
     /// The revision of the current deploy.
     pub(crate) current_revision: Option<Revision>,
     pub(crate) created_by: Principal,
@@ -114,9 +119,67 @@ pub(crate) struct Deployment {
 }
 
 impl Deployment {
+    /// Changes whenever the Deployment or its history changes.
+    pub(crate) fn etag(&self) -> String {
+        etag(&[&self.uid.to_string(), &self.change.to_string()])
+    }
+
     /// The name of the deploy with this number.
     pub(crate) fn deploy(&self, number: DeployNumber) -> DeployName {
         DeployName::new(self.name.clone(), number)
+    }
+}
+
+/// Keeps new deploys away from a Deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hold {
+    pub(crate) reason: String,
+    pub(crate) by: Principal,
+    pub(crate) time: DateTime<Utc>,
+}
+
+/// What is to be changed about how a Deployment is configured. None leaves it as it is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct DeploymentChanges {
+    pub(crate) display_name: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) labels: Option<BTreeMap<String, String>>,
+    pub(crate) dag_deploy_mode: Option<DagDeployMode>,
+    pub(crate) rollback_enabled: Option<bool>,
+    pub(crate) settings: Option<Settings>,
+    pub(crate) delivery: Option<Delivery>,
+    pub(crate) execution_mode: Option<ExecutionMode>,
+}
+
+impl DeploymentChanges {
+    /// The Deployment with the changes.
+    pub(crate) fn onto(&self, before: &Deployment) -> Deployment {
+        let Self {
+            display_name,
+            description,
+            labels,
+            dag_deploy_mode,
+            rollback_enabled,
+            settings,
+            delivery,
+            execution_mode,
+        } = self;
+        let mut after = before.clone();
+        set(&mut after.display_name, display_name.as_ref());
+        set(&mut after.description, description.as_ref());
+        set(&mut after.labels, labels.as_ref());
+        set(&mut after.dag_deploy_mode, dag_deploy_mode.as_ref());
+        set(&mut after.rollback_enabled, rollback_enabled.as_ref());
+        set(&mut after.settings, settings.as_ref());
+        set(&mut after.delivery, delivery.as_ref());
+        set(&mut after.execution_mode, execution_mode.as_ref());
+        after
+    }
+}
+
+fn set<T: Clone>(field: &mut T, value: Option<&T>) {
+    if let Some(value) = value {
+        field.clone_from(value);
     }
 }
 
@@ -162,6 +225,8 @@ pub(crate) mod tests {
                 previous: number(latest - 1),
             },
             change: 1,
+            hold: None,
+            delete_time: None,
             current_revision: None,
             created_by: "user:alice@example.com".parse().unwrap(),
             create_time: time,

@@ -12,10 +12,10 @@ impl Retention {
 
     /// When a deploy stops being a possible target: the retention after it ceased to be current, or
     /// after its creation if it never was. The current deploy and the one before it never do, so
-    /// that there is a way back however long nobody has deployed.
+    /// that there is a way back however long nobody has deployed; nor does one that is pinned.
     pub(crate) fn expire_time(self, deploy: &Deploy, history: History) -> Option<DateTime<Utc>> {
         let number = deploy.name.number();
-        if number == history.current || number == history.previous {
+        if number == history.current || number == history.previous || deploy.pin.is_some() {
             return None;
         }
         let from = deploy.ceased_time.unwrap_or(deploy.create_time);
@@ -31,6 +31,7 @@ mod tests {
     use model::DeployNumber;
 
     use super::*;
+    use crate::domain::Pin;
     use crate::domain::deploy::tests::deploy;
 
     #[test]
@@ -58,6 +59,23 @@ mod tests {
             let found = retention.expire_time(&deploy, history);
             assert_eq!(found, expected, "deploy {deploy_number}");
         }
+    }
+
+    #[test]
+    fn a_deploy_that_is_pinned_does_not_expire() {
+        let number = |number| DeployNumber::new(number).unwrap();
+        let history = History {
+            latest: number(9),
+            current: number(9),
+            previous: number(8),
+        };
+        let mut deploy = deploy(1);
+        assert!(Retention::days(90).expire_time(&deploy, history).is_some());
+        deploy.pin = Some(Pin {
+            by: deploy.created_by.clone(),
+            time: deploy.create_time,
+        });
+        assert_eq!(Retention::days(90).expire_time(&deploy, history), None);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! What a Deployment, a deploy and a revision are, and every rule about them. Pure: no database, no
 //! network, no protobuf.
 
+mod annotation;
 mod blocker;
 mod bundle;
 mod change;
 mod deploy;
 mod deployment;
+mod etag;
 mod expiry;
 mod history;
 mod mount_path;
@@ -15,12 +17,14 @@ mod rollback;
 mod shipment;
 mod verification;
 
+pub(crate) use annotation::{DeployChanges, Mark, Pin, Verdict};
 pub(crate) use blocker::{Blocker, BlockerCode, Facts, blockers};
 pub(crate) use bundle::{Bundle, BundleSize, StoredBundle};
 pub(crate) use change::ChangeKind;
 pub(crate) use deploy::{Deploy, DeployTrigger, DeployType, GitSource, PermitId, RollbackOrigin};
 pub(crate) use deployment::{
-    Delivery, Deployment, DeploymentUid, ExecutionMode, NewDeployment, Settings,
+    Delivery, Deployment, DeploymentChanges, DeploymentUid, ExecutionMode, Hold, NewDeployment,
+    Settings,
 };
 pub(crate) use expiry::Retention;
 pub(crate) use history::History;

@@ -148,6 +148,8 @@ impl ComposedRollback {
             ceased_time: None,
             update_time: time,
             change,
+            pin: None,
+            mark: None,
         }
     }
 }

@@ -7,7 +7,8 @@ use model::{DeployNumber, DeployState, DeploymentName};
 use uuid::Uuid;
 
 use super::Error;
-use crate::domain::{ChangeKind, DeploymentUid};
+use super::deployments::deployment;
+use crate::domain::{ChangeKind, Deployment, DeploymentUid};
 
 /// A change that was counted, and is to be logged.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +34,24 @@ pub(super) async fn lock(
         )
         .await?;
     Ok(row.map(|(uid,)| DeploymentUid::new(uid)))
+}
+
+/// Locks a Deployment that can still be written to. With an `etag`, it must be the current one.
+pub(super) async fn open(
+    tx: &mut Connection,
+    name: &DeploymentName,
+    etag: &str,
+) -> Result<Deployment, Error> {
+    lock(tx, name).await?.ok_or(Error::DeploymentMissing)?;
+    let found = deployment(tx, name).await?;
+    let deployment = found.ok_or(Error::DeploymentMissing)?;
+    if deployment.delete_time.is_some() {
+        return Err(Error::DeploymentDeleted);
+    }
+    if !etag.is_empty() && etag != deployment.etag() {
+        return Err(Error::EtagMismatch);
+    }
+    Ok(deployment)
 }
 
 /// Counts one more change of a Deployment whose history is locked.

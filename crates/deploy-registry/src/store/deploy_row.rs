@@ -5,8 +5,8 @@ use uuid::Uuid;
 use super::deployments::number;
 use super::{Error, documents};
 use crate::domain::{
-    Component, Deploy, DeployTrigger, DeployType, ImageVerification, PermitId, RevisionDigest,
-    RollbackOrigin,
+    Component, Deploy, DeployTrigger, DeployType, ImageVerification, Mark, PermitId, Pin,
+    RevisionDigest, RollbackOrigin, Verdict,
 };
 
 /// A deploy as it is stored, but for its Deployment and its permit.
@@ -31,6 +31,12 @@ pub(super) struct DeployRow {
     ceased_time: Option<i64>,
     update_time: i64,
     change: i64,
+    mark: Option<String>,
+    mark_reason: Option<String>,
+    mark_by: Option<String>,
+    mark_time: Option<i64>,
+    pin_by: Option<String>,
+    pin_time: Option<i64>,
     source_number: Option<i64>,
     replaced_number: Option<i64>,
     rollback_scope: Option<String>,
@@ -60,6 +66,12 @@ impl DeployRow {
             ceased_time,
             update_time,
             change,
+            mark,
+            mark_reason,
+            mark_by,
+            mark_time,
+            pin_by,
+            pin_time,
             source_number,
             replaced_number,
             rollback_scope,
@@ -114,6 +126,8 @@ impl DeployRow {
             ceased_time: ceased_time.map(time).transpose()?,
             update_time: time(update_time)?,
             change,
+            pin: pin(pin_by, pin_time)?,
+            mark: read_mark(mark, mark_reason, mark_by, mark_time)?,
         })
     }
 }
@@ -125,4 +139,34 @@ fn components(text: &str) -> Result<Vec<Component>, Error> {
             Component::from_text(name).ok_or_else(|| Error::corrupt(format!("component {name:?}")))
         })
         .collect()
+}
+
+fn pin(by: Option<String>, pin_time: Option<i64>) -> Result<Option<Pin>, Error> {
+    match (by, pin_time) {
+        (None, None) => Ok(None),
+        (Some(by), Some(pin_time)) => Ok(Some(Pin {
+            by: by.parse().map_err(Error::corrupt)?,
+            time: time(pin_time)?,
+        })),
+        (Some(_), None) | (None, Some(_)) => Err(Error::corrupt("half a pin")),
+    }
+}
+
+fn read_mark(
+    verdict: Option<String>,
+    reason: Option<String>,
+    by: Option<String>,
+    mark_time: Option<i64>,
+) -> Result<Option<Mark>, Error> {
+    match (verdict, reason, by, mark_time) {
+        (None, None, None, None) => Ok(None),
+        (Some(verdict), Some(reason), Some(by), Some(mark_time)) => Ok(Some(Mark {
+            verdict: Verdict::from_text(&verdict)
+                .ok_or_else(|| Error::corrupt(format!("verdict {verdict:?}")))?,
+            reason,
+            by: by.parse().map_err(Error::corrupt)?,
+            time: time(mark_time)?,
+        })),
+        _ => Err(Error::corrupt("half a mark")),
+    }
 }

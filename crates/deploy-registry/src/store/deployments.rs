@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::changes::{Counted, log};
 use super::{Attempt, Error, Listing, Reading, Store, documents, rows};
 use crate::domain::{
-    ChangeKind, Delivery, Deployment, DeploymentUid, ExecutionMode, History, NewDeployment,
+    ChangeKind, Delivery, Deployment, DeploymentUid, ExecutionMode, History, Hold, NewDeployment,
 };
 
 #[derive(sqlx::FromRow)]
@@ -27,6 +27,10 @@ struct DeploymentRow {
     current_number: i64,
     previous_number: i64,
     change: i64,
+    hold_reason: Option<String>,
+    hold_by: Option<String>,
+    hold_time: Option<i64>,
+    delete_time: Option<i64>,
     created_by: String,
     create_time: i64,
     update_time: i64,
@@ -69,13 +73,26 @@ impl Store {
         deployment(&mut self.database.read().await?, name).await
     }
 
-    /// Which Deployment has the name.
+    /// Which Deployment has the name. Fails if nothing more is written to it.
     pub(crate) async fn deployment_uid(
         &self,
         name: &DeploymentName,
     ) -> Result<Option<DeploymentUid>, Error> {
-        let head = head(&mut self.database.read().await?, name).await?;
-        Ok(head.map(|head| head.uid))
+        let row = self
+            .database
+            .read()
+            .await?
+            .fetch_optional::<(Uuid, Option<i64>)>(
+                "SELECT uid, delete_time FROM deployments
+                 WHERE workspace = $1 AND deployment_id = $2",
+                args![name.workspace().id(), name.id()],
+            )
+            .await?;
+        match row {
+            Some((_, Some(_))) => Err(Error::DeploymentDeleted),
+            Some((uid, None)) => Ok(Some(DeploymentUid::new(uid))),
+            None => Ok(None),
+        }
     }
 
     /// At most `limit` Deployments of a workspace in the order of their names, from the one after
@@ -83,6 +100,7 @@ impl Store {
     pub(crate) async fn list_deployments(
         &self,
         workspace: &WorkspaceName,
+        show_deleted: bool,
         mut after: Option<DeploymentUid>,
         limit: usize,
     ) -> Result<Listing<Deployment>, Error> {
@@ -90,7 +108,7 @@ impl Store {
         let mut reading = Reading::new(limit);
         loop {
             let step = reading.step();
-            let rows = next_rows(&mut connection, workspace, after, step).await?;
+            let rows = next_rows(&mut connection, workspace, show_deleted, after, step).await?;
             let last = rows.len() < step;
             for row in rows {
                 if reading.is_full() {
@@ -112,6 +130,7 @@ impl Store {
 async fn next_rows(
     connection: &mut Connection,
     workspace: &WorkspaceName,
+    show_deleted: bool,
     after: Option<DeploymentUid>,
     step: usize,
 ) -> Result<Vec<DeploymentRow>, Error> {
@@ -120,17 +139,24 @@ async fn next_rows(
             "SELECT d.uid, d.workspace, d.deployment_id, d.display_name, d.description, d.labels,
                     d.dag_deploy_mode, d.rollback_enabled, d.delivery, d.execution_mode,
                     d.settings, d.latest_number,
-                    d.current_number, d.previous_number, d.change, d.created_by,
+                    d.current_number, d.previous_number, d.change, d.hold_reason, d.hold_by,
+                    d.hold_time, d.delete_time, d.created_by,
                     d.create_time, d.update_time, c.revision AS current_revision
              FROM deployments d
              LEFT JOIN deploys c ON c.deployment_uid = d.uid AND c.number = d.current_number
              WHERE d.workspace = $1
+               AND (d.delete_time IS NULL OR $4)
                AND d.deployment_id > COALESCE(
                    (SELECT a.deployment_id FROM deployments a
                     WHERE a.uid = $2 AND a.workspace = $1), '')
              ORDER BY d.deployment_id
              LIMIT $3",
-            args![workspace.id(), after.map(DeploymentUid::get), rows(step)],
+            args![
+                workspace.id(),
+                after.map(DeploymentUid::get),
+                rows(step),
+                show_deleted
+            ],
         )
         .await?)
 }
@@ -168,7 +194,8 @@ pub(super) async fn deployment(
             "SELECT d.uid, d.workspace, d.deployment_id, d.display_name, d.description, d.labels,
                     d.dag_deploy_mode, d.rollback_enabled, d.delivery, d.execution_mode,
                     d.settings, d.latest_number,
-                    d.current_number, d.previous_number, d.change, d.created_by,
+                    d.current_number, d.previous_number, d.change, d.hold_reason, d.hold_by,
+                    d.hold_time, d.delete_time, d.created_by,
                     d.create_time, d.update_time, c.revision AS current_revision
              FROM deployments d
              LEFT JOIN deploys c ON c.deployment_uid = d.uid AND c.number = d.current_number
@@ -242,7 +269,7 @@ async fn insert(tx: &mut Connection, new: &NewDeployment) -> Result<bool, Error>
     Ok(inserted == 1)
 }
 
-async fn replay(
+pub(super) async fn replay(
     tx: &mut Connection,
     request: Option<&Request>,
 ) -> Result<Option<Deployment>, Error> {
@@ -276,6 +303,10 @@ impl TryFrom<DeploymentRow> for Deployment {
             current_number,
             previous_number,
             change,
+            hold_reason,
+            hold_by,
+            hold_time,
+            delete_time,
             created_by,
             create_time,
             update_time,
@@ -296,6 +327,8 @@ impl TryFrom<DeploymentRow> for Deployment {
             settings: documents::read_map(&settings)?,
             history: history(latest_number, current_number, previous_number)?,
             change,
+            hold: hold(hold_reason, hold_by, hold_time)?,
+            delete_time: delete_time.map(time).transpose()?,
             current_revision: current_revision
                 .map(|revision| documents::read_revision(&revision))
                 .transpose()?,
@@ -320,6 +353,22 @@ impl TryFrom<HeadRow> for Head {
             uid: DeploymentUid::new(uid),
             history: history(latest_number, current_number, previous_number)?,
         })
+    }
+}
+
+fn hold(
+    reason: Option<String>,
+    by: Option<String>,
+    hold_time: Option<i64>,
+) -> Result<Option<Hold>, Error> {
+    match (reason, by, hold_time) {
+        (None, None, None) => Ok(None),
+        (Some(reason), Some(by), Some(hold_time)) => Ok(Some(Hold {
+            reason,
+            by: by.parse().map_err(Error::corrupt)?,
+            time: time(hold_time)?,
+        })),
+        _ => Err(Error::corrupt("half a hold")),
     }
 }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::bundles::bundles;
 use super::changes::{Counted, log};
 use super::deploy_row::DeployRow;
-use super::deployments::{head, number, read_delivery};
+use super::deployments::{deployment, head, number, read_delivery};
 use super::states::supersede;
 use super::{Attempt, Error, Listing, Reading, Store, documents, rows};
 use crate::domain::{
@@ -132,8 +132,8 @@ async fn next_rows(
         .fetch_all(
             "SELECT number, deploy_type, deploy_trigger, description, revision, revision_digest,
                     changed_components, git, settings, state, state_reason, created_by, create_time,
-                    deploy_time, ceased_time, update_time, change, source_number, replaced_number,
-                    rollback_scope, rollback_id, permit_id, image_verification,
+                    deploy_time, ceased_time, update_time, change, mark, mark_reason, mark_by,
+                    mark_time, pin_by, pin_time, source_number, replaced_number, rollback_scope, rollback_id, permit_id, image_verification,
                     image_verification_reason
              FROM deploys
              WHERE deployment_uid = $1 AND number < $2
@@ -165,7 +165,7 @@ async fn create(
     Ok(entry)
 }
 
-/// Takes the next number, if the latest deploy is the expected one. From here on to the end of the
+/// Takes the next number, if the latest deploy is the expected one and nothing keeps deploys away. From here on to the end of the
 /// transaction nobody else writes to the history, and if it fails nobody has.
 ///
 /// With the delivery RECORD the new one is the current one at once. The time of the history never runs
@@ -183,6 +183,7 @@ async fn advance(tx: &mut Connection, new: &NewDeploy) -> Result<Option<Advanced
                  update_time = CASE WHEN update_time > $4 THEN update_time ELSE $4 END
              WHERE workspace = $1 AND deployment_id = $2
                AND latest_number = COALESCE($3, latest_number)
+               AND delete_time IS NULL AND hold_time IS NULL
              RETURNING uid, latest_number, current_number, previous_number, delivery,
                        dag_deploy_mode, settings, change, update_time",
             args![
@@ -196,7 +197,23 @@ async fn advance(tx: &mut Connection, new: &NewDeploy) -> Result<Option<Advanced
 }
 
 /// Why the next number could not be taken.
-pub(super) async fn not_advanced(
+async fn not_advanced(tx: &mut Connection, name: &DeploymentName) -> Result<Error, Error> {
+    let Some(found) = deployment(tx, name).await? else {
+        return Ok(Error::DeploymentMissing);
+    };
+    if found.delete_time.is_some() {
+        return Ok(Error::DeploymentDeleted);
+    }
+    Ok(match found.hold {
+        Some(hold) => Error::Held(Box::new(hold)),
+        None => Error::LatestDeployChanged {
+            latest: found.history.latest,
+        },
+    })
+}
+
+/// Why the latest deploy is not the expected one.
+pub(super) async fn overtaken(
     tx: &mut Connection,
     deployment: &DeploymentName,
 ) -> Result<Error, Error> {
@@ -274,6 +291,8 @@ async fn ship(tx: &mut Connection, row: AdvancedRow, new: &NewDeploy) -> Result<
         ceased_time: None,
         update_time: time,
         change,
+        pin: None,
+        mark: None,
     };
     if deployed {
         cease(tx, uid, ran, time).await?;
@@ -359,6 +378,9 @@ pub(super) async fn insert(
         ceased_time,
         update_time,
         change,
+        // A deploy is written without them.
+        pin: _,
+        mark: _,
     } = deploy;
     let changed = changed
         .iter()
@@ -416,7 +438,7 @@ pub(super) async fn insert(
     }
 }
 
-async fn replay(
+pub(super) async fn replay(
     tx: &mut Connection,
     deployment: &DeploymentName,
     request: Option<&Request>,
@@ -455,8 +477,8 @@ pub(super) async fn deploy(
         .fetch_optional::<DeployRow>(
             "SELECT number, deploy_type, deploy_trigger, description, revision, revision_digest,
                     changed_components, git, settings, state, state_reason, created_by, create_time,
-                    deploy_time, ceased_time, update_time, change, source_number, replaced_number,
-                    rollback_scope, rollback_id, permit_id, image_verification,
+                    deploy_time, ceased_time, update_time, change, mark, mark_reason, mark_by,
+                    mark_time, pin_by, pin_time, source_number, replaced_number, rollback_scope, rollback_id, permit_id, image_verification,
                     image_verification_reason
              FROM deploys
              WHERE deployment_uid = $1 AND number = $2",

@@ -4,12 +4,15 @@
 //! first, and so stands in line. Of a deploy that is written, what it ships is never changed, but its
 //! state, and when it ceased to be the current one.
 
+mod annotations;
 mod bundles;
 mod changes;
+mod configuration;
 mod deploy_row;
 mod deployments;
 mod deploys;
 mod documents;
+mod holds;
 mod rollbacks;
 mod states;
 #[cfg(test)]
@@ -19,7 +22,7 @@ use chassis::database::{self, Database, Migrations, StoreError};
 use chassis::requests::Reused;
 use model::{DeployNumber, DeployState};
 
-use crate::domain::{Blocker, Refusal};
+use crate::domain::{Blocker, Hold, Refusal};
 
 pub(crate) use deploys::{Entry, NewDeploy};
 pub(crate) use rollbacks::{PermitBounds, RollbackOutcome, WriteRollback};
@@ -119,6 +122,14 @@ pub(crate) enum Error {
     DeployMissing,
     #[error("the state of the deploy is final: {0}")]
     StateFinal(DeployState),
+    #[error("the Deployment was deleted")]
+    DeploymentDeleted,
+    #[error("the Deployment is held")]
+    Held(Box<Hold>),
+    #[error("a deploy is unfinished: {0}")]
+    DeployUnfinished(DeployNumber),
+    #[error("it changed since it was read")]
+    EtagMismatch,
     #[error("the Deployment takes no reports")]
     ReportsNotTaken,
     #[error("the rollback is another Deployment's")]
@@ -146,6 +157,10 @@ impl StoreError for Error {
             | Self::DeployMissing
             | Self::StateFinal(_)
             | Self::ReportsNotTaken
+            | Self::DeploymentDeleted
+            | Self::Held(_)
+            | Self::DeployUnfinished(_)
+            | Self::EtagMismatch
             | Self::RollbackElsewhere
             | Self::RollbackClosed
             | Self::Blocked(_)

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::bundles::bundles;
 use super::changes::{Counted, log};
 use super::deployments::{deployment, number};
-use super::deploys::{Entry, cease, deploy, entry, insert, not_advanced};
+use super::deploys::{Entry, cease, deploy, entry, insert, overtaken};
 use super::states::supersede;
 use super::{Error, Store};
 use crate::domain::{
@@ -87,6 +87,7 @@ pub(crate) struct WriteRollback {
     /// The image of the composed revision, if its registry does not have it.
     pub(crate) gone_image: Option<ImageDigest>,
     pub(crate) installation_enabled: bool,
+    pub(crate) allow_marked_bad: bool,
     pub(crate) retention: Retention,
     pub(crate) time: DateTime<Utc>,
 }
@@ -155,7 +156,7 @@ impl Store {
                 };
             }
             if !lock(tx, write).await? {
-                return Err(not_advanced(tx, &write.deployment).await?);
+                return Err(overtaken(tx, &write.deployment).await?);
             }
             let target = DeployName::new(write.deployment.clone(), write.target);
             let facts = facts(tx, &target).await?;
@@ -333,6 +334,7 @@ async fn judge(
     }
     let blockers = blockers(Facts {
         installation_enabled: write.installation_enabled,
+        allow_marked_bad: write.allow_marked_bad,
         retention: write.retention,
         now: write.time,
         deployment,

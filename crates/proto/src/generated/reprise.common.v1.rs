@@ -85,6 +85,10 @@ pub enum BlockerCode {
     DagDeployModeChanged = 14,
     /// No deploy runs now, so there is nothing to roll back from.
     NothingDeployed = 15,
+    /// The Deployment was deleted.
+    DeploymentDeleted = 16,
+    /// The target is marked as bad.
+    TargetMarkedBad = 17,
 }
 impl BlockerCode {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -113,6 +117,8 @@ impl BlockerCode {
             Self::DagDeployModeUnsupported => "BLOCKER_CODE_DAG_DEPLOY_MODE_UNSUPPORTED",
             Self::DagDeployModeChanged => "BLOCKER_CODE_DAG_DEPLOY_MODE_CHANGED",
             Self::NothingDeployed => "BLOCKER_CODE_NOTHING_DEPLOYED",
+            Self::DeploymentDeleted => "BLOCKER_CODE_DEPLOYMENT_DELETED",
+            Self::TargetMarkedBad => "BLOCKER_CODE_TARGET_MARKED_BAD",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -140,6 +146,8 @@ impl BlockerCode {
             }
             "BLOCKER_CODE_DAG_DEPLOY_MODE_CHANGED" => Some(Self::DagDeployModeChanged),
             "BLOCKER_CODE_NOTHING_DEPLOYED" => Some(Self::NothingDeployed),
+            "BLOCKER_CODE_DEPLOYMENT_DELETED" => Some(Self::DeploymentDeleted),
+            "BLOCKER_CODE_TARGET_MARKED_BAD" => Some(Self::TargetMarkedBad),
             _ => None,
         }
     }
@@ -370,6 +378,25 @@ pub enum ErrorReason {
     /// FAILED_PRECONDITION { "reason": "REPORTS_NOT_TAKEN", "metadata": { "deployment": "…" } }
     /// ```
     ReportsNotTaken = 41,
+    /// The Deployment was deleted: it can be read, and nothing more is written to it.
+    ///
+    /// ```text
+    /// FAILED_PRECONDITION { "reason": "DEPLOYMENT_DELETED", "metadata": { "deployment": "…" } }
+    /// ```
+    DeploymentDeleted = 42,
+    /// A deploy is unfinished. Wait until it is shipped, or report that it failed.
+    ///
+    /// ```text
+    /// FAILED_PRECONDITION { "reason": "DEPLOY_UNFINISHED", "metadata": { "deploy": "…/deploys/7" } }
+    /// ```
+    DeployUnfinished = 43,
+    /// A hold keeps new deploys away from the Deployment; the message says why. ReleaseHold ends it.
+    ///
+    /// ```text
+    /// FAILED_PRECONDITION { "reason": "DEPLOY_HELD", "metadata": {
+    ///    "deployment": "…", "placed_by": "user:alice@example.com" } }
+    /// ```
+    DeployHeld = 44,
     /// The image registry does not have the image. Push it, then try again.
     ///
     /// ```text
@@ -421,6 +448,9 @@ impl ErrorReason {
             Self::ManagedByAnotherPolicy => "ERROR_REASON_MANAGED_BY_ANOTHER_POLICY",
             Self::DeployStateFinal => "ERROR_REASON_DEPLOY_STATE_FINAL",
             Self::ReportsNotTaken => "ERROR_REASON_REPORTS_NOT_TAKEN",
+            Self::DeploymentDeleted => "ERROR_REASON_DEPLOYMENT_DELETED",
+            Self::DeployUnfinished => "ERROR_REASON_DEPLOY_UNFINISHED",
+            Self::DeployHeld => "ERROR_REASON_DEPLOY_HELD",
             Self::ImageMissing => "ERROR_REASON_IMAGE_MISSING",
         }
     }
@@ -469,6 +499,9 @@ impl ErrorReason {
             }
             "ERROR_REASON_DEPLOY_STATE_FINAL" => Some(Self::DeployStateFinal),
             "ERROR_REASON_REPORTS_NOT_TAKEN" => Some(Self::ReportsNotTaken),
+            "ERROR_REASON_DEPLOYMENT_DELETED" => Some(Self::DeploymentDeleted),
+            "ERROR_REASON_DEPLOY_UNFINISHED" => Some(Self::DeployUnfinished),
+            "ERROR_REASON_DEPLOY_HELD" => Some(Self::DeployHeld),
             "ERROR_REASON_IMAGE_MISSING" => Some(Self::ImageMissing),
             _ => None,
         }

@@ -221,7 +221,8 @@ pub struct Deploy {
         ::prost::alloc::string::String,
     >,
     /// artifacts_expire_time is when the deploy stops being a possible target of a rollback. Unset
-    /// while it is the current deploy, or the one that was current before it: those do not expire.
+    /// while it is the current deploy, or the one that was current before it, or pinned: those do not
+    /// expire.
     #[prost(message, optional, tag = "12")]
     pub artifacts_expire_time: ::core::option::Option<::prost_types::Timestamp>,
     /// created_by is the principal who shipped the deploy; for a rollback, the person who asked for
@@ -244,6 +245,19 @@ pub struct Deploy {
     /// update_time is when the deploy last changed.
     #[prost(message, optional, tag = "18")]
     pub update_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// pinned keeps the deploy a possible target of a rollback: while it is set, the deploy does not
+    /// expire. Set it with UpdateDeploy.
+    #[prost(bool, tag = "19")]
+    pub pinned: bool,
+    /// pinned_by is the principal who pinned the deploy.
+    #[prost(string, tag = "20")]
+    pub pinned_by: ::prost::alloc::string::String,
+    /// pin_time is when the deploy was pinned.
+    #[prost(message, optional, tag = "21")]
+    pub pin_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// mark says what became known of the deploy. Unset while it is not marked.
+    #[prost(message, optional, tag = "22")]
+    pub mark: ::core::option::Option<Mark>,
     /// image_verification says whether the image registry confirmed the image when the deploy was
     /// written.
     #[prost(enumeration = "ImageVerification", tag = "40")]
@@ -251,6 +265,22 @@ pub struct Deploy {
     /// image_verification_reason is set with UNVERIFIED: what the registry did not confirm.
     #[prost(string, tag = "41")]
     pub image_verification_reason: ::prost::alloc::string::String,
+}
+/// Mark is what became known of a deploy.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Mark {
+    /// verdict is GOOD or BAD.
+    #[prost(enumeration = "Verdict", tag = "1")]
+    pub verdict: i32,
+    /// reason says why.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+    /// marked_by is the principal who marked the deploy.
+    #[prost(string, tag = "3")]
+    pub marked_by: ::prost::alloc::string::String,
+    /// mark_time is when the deploy was marked.
+    #[prost(message, optional, tag = "4")]
+    pub mark_time: ::core::option::Option<::prost_types::Timestamp>,
 }
 /// GitSource is the git commit that a deploy was built from.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -448,6 +478,43 @@ impl ImageVerification {
         }
     }
 }
+/// Verdict says what became known of a deploy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Verdict {
+    /// VERDICT_UNSPECIFIED is refused.
+    Unspecified = 0,
+    /// It works.
+    Good = 1,
+    /// It does not, so that a rollback to it has to say that it means it.
+    Bad = 2,
+    /// Nothing: takes a mark away again.
+    None = 3,
+}
+impl Verdict {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "VERDICT_UNSPECIFIED",
+            Self::Good => "VERDICT_GOOD",
+            Self::Bad => "VERDICT_BAD",
+            Self::None => "VERDICT_NONE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "VERDICT_UNSPECIFIED" => Some(Self::Unspecified),
+            "VERDICT_GOOD" => Some(Self::Good),
+            "VERDICT_BAD" => Some(Self::Bad),
+            "VERDICT_NONE" => Some(Self::None),
+            _ => None,
+        }
+    }
+}
 /// Deployment is one Airflow environment with a deploy history.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Deployment {
@@ -470,7 +537,8 @@ pub struct Deployment {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
-    /// dag_deploy_mode says how DAGs reach the Deployment.
+    /// dag_deploy_mode says how DAGs reach the Deployment. A change takes effect with the next deploy:
+    /// what runs until then keeps the mode that it was deployed with.
     #[prost(enumeration = "DagDeployMode", tag = "6")]
     pub dag_deploy_mode: i32,
     /// rollback_enabled allows rollbacks of this Deployment. Off unless set.
@@ -508,12 +576,33 @@ pub struct Deployment {
     /// created_by is the principal who created the Deployment.
     #[prost(string, tag = "15")]
     pub created_by: ::prost::alloc::string::String,
-    /// delivery says how deploys get to the Deployment. RECORD unless set.
+    /// delivery says how deploys get to the Deployment. RECORD unless set. It cannot be changed while a
+    /// deploy is unfinished.
     #[prost(enumeration = "Delivery", tag = "16")]
     pub delivery: i32,
     /// execution_mode says where tasks run. HOSTED unless set.
     #[prost(enumeration = "ExecutionMode", tag = "17")]
     pub execution_mode: i32,
+    /// delete_time is when the Deployment was deleted. Its history stays; nothing more is written to it.
+    #[prost(message, optional, tag = "18")]
+    pub delete_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// hold is set while a hold is on: CreateDeploy is refused until it is released.
+    #[prost(message, optional, tag = "19")]
+    pub hold: ::core::option::Option<Hold>,
+}
+/// Hold keeps new deploys away from a Deployment, such as while a rollback is looked into. It never
+/// stops a rollback.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Hold {
+    /// reason says why.
+    #[prost(string, tag = "1")]
+    pub reason: ::prost::alloc::string::String,
+    /// placed_by is the principal who placed the hold.
+    #[prost(string, tag = "2")]
+    pub placed_by: ::prost::alloc::string::String,
+    /// place_time is when it was placed.
+    #[prost(message, optional, tag = "3")]
+    pub place_time: ::core::option::Option<::prost_types::Timestamp>,
 }
 /// Delivery says how deploys get to a Deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -631,9 +720,12 @@ pub struct ListDeploymentsRequest {
     /// page_size is the most that is returned: 50 if 0, at most 1,000, never negative.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
-    /// page_token is the next_page_token of the page before, with the same parent.
+    /// page_token is the next_page_token of the page before, with the same parent and show_deleted.
     #[prost(string, tag = "3")]
     pub page_token: ::prost::alloc::string::String,
+    /// show_deleted lists deleted Deployments too.
+    #[prost(bool, tag = "4")]
+    pub show_deleted: bool,
 }
 /// ListDeploymentsResponse is the answer of ListDeployments.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -644,6 +736,79 @@ pub struct ListDeploymentsResponse {
     /// next_page_token is empty on the last page.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
+}
+/// UpdateDeploymentRequest is the request of UpdateDeployment.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateDeploymentRequest {
+    /// deployment is what it shall be. Its name says which, its etag, if set, must be the current one.
+    #[prost(message, optional, tag = "1")]
+    pub deployment: ::core::option::Option<Deployment>,
+    /// update_mask names the fields to change: `display_name`, `description`, `labels`,
+    /// `dag_deploy_mode`, `rollback_enabled`, `settings`, `delivery`, `execution_mode`, or `*` for all of
+    /// them. If it is unset, those that are not empty in the Deployment.
+    #[prost(message, optional, tag = "2")]
+    pub update_mask: ::core::option::Option<::prost_types::FieldMask>,
+    /// request_id is a UUID that makes a retry safe; it is kept for 7 days.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+}
+/// UpdateDeploymentResponse is the answer of UpdateDeployment.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateDeploymentResponse {
+    /// deployment is what it is now.
+    #[prost(message, optional, tag = "1")]
+    pub deployment: ::core::option::Option<Deployment>,
+}
+/// DeleteDeploymentRequest is the request of DeleteDeployment.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteDeploymentRequest {
+    /// name is `workspaces/{workspace}/deployments/{deployment}`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// etag is that of the Deployment that the caller read, or empty to delete whatever is there.
+    #[prost(string, tag = "2")]
+    pub etag: ::prost::alloc::string::String,
+    /// request_id is a UUID that makes a retry safe; it is kept for 7 days.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+}
+/// DeleteDeploymentResponse is the answer of DeleteDeployment.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DeleteDeploymentResponse {
+    /// deployment is what stays of it.
+    #[prost(message, optional, tag = "1")]
+    pub deployment: ::core::option::Option<Deployment>,
+}
+/// PlaceHoldRequest is the request of PlaceHold.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PlaceHoldRequest {
+    /// name is `workspaces/{workspace}/deployments/{deployment}`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// reason says why; 1 to 500 characters.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// PlaceHoldResponse is the answer of PlaceHold.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PlaceHoldResponse {
+    /// deployment is the Deployment with its hold.
+    #[prost(message, optional, tag = "1")]
+    pub deployment: ::core::option::Option<Deployment>,
+}
+/// ReleaseHoldRequest is the request of ReleaseHold.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReleaseHoldRequest {
+    /// name is `workspaces/{workspace}/deployments/{deployment}`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+/// ReleaseHoldResponse is the answer of ReleaseHold.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReleaseHoldResponse {
+    /// deployment is the Deployment without a hold.
+    #[prost(message, optional, tag = "1")]
+    pub deployment: ::core::option::Option<Deployment>,
 }
 /// CreateDeployRequest is the request of CreateDeploy.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -708,6 +873,50 @@ pub struct ListDeploysResponse {
     /// next_page_token is empty on the last page.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
+}
+/// UpdateDeployRequest is the request of UpdateDeploy.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateDeployRequest {
+    /// deploy is what it shall be. Its name says which, its etag, if set, must be the current one.
+    #[prost(message, optional, tag = "1")]
+    pub deploy: ::core::option::Option<Deploy>,
+    /// update_mask names the fields to change: `description`, `pinned`, or `*` for both. If it is unset,
+    /// those that are not empty in the deploy.
+    #[prost(message, optional, tag = "2")]
+    pub update_mask: ::core::option::Option<::prost_types::FieldMask>,
+    /// request_id is a UUID that makes a retry safe; it is kept for 7 days.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+}
+/// UpdateDeployResponse is the answer of UpdateDeploy.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateDeployResponse {
+    /// deploy is what it is now.
+    #[prost(message, optional, tag = "1")]
+    pub deploy: ::core::option::Option<Deploy>,
+}
+/// MarkDeployRequest is the request of MarkDeploy.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MarkDeployRequest {
+    /// name is `workspaces/{workspace}/deployments/{deployment}/deploys/{number}`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// verdict is GOOD, BAD, or NONE to take a mark away.
+    #[prost(enumeration = "Verdict", tag = "2")]
+    pub verdict: i32,
+    /// reason says why; at most 500 characters. Required with GOOD and BAD.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+    /// etag is that of the deploy that the caller read, or empty to mark whatever is there.
+    #[prost(string, tag = "4")]
+    pub etag: ::prost::alloc::string::String,
+}
+/// MarkDeployResponse is the answer of MarkDeploy.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MarkDeployResponse {
+    /// deploy is what it is now.
+    #[prost(message, optional, tag = "1")]
+    pub deploy: ::core::option::Option<Deploy>,
 }
 /// ReportDeployStateRequest is the request of ReportDeployState.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -842,6 +1051,9 @@ pub struct CreateRollbackDeployRequest {
     /// validate_only composes the deploy and lists the blockers, and writes nothing.
     #[prost(bool, tag = "8")]
     pub validate_only: bool,
+    /// allow_marked_bad rolls back also to a deploy that is marked BAD.
+    #[prost(bool, tag = "9")]
+    pub allow_marked_bad: bool,
 }
 /// CreateRollbackDeployResponse is the answer of CreateRollbackDeploy.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1068,6 +1280,142 @@ pub mod deploy_registry_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// UpdateDeployment changes how a Deployment is configured. Its deploys stay as they are.
+        ///
+        /// Needs `deployment.config.update`. Safe to retry with a `request_id`. Errors: INVALID_FIELDS,
+        /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, ETAG_MISMATCH, DEPLOYMENT_DELETED,
+        /// DEPLOY_UNFINISHED (the delivery would change).
+        pub async fn update_deployment(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateDeploymentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateDeploymentResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/reprise.registry.v1.DeployRegistryService/UpdateDeployment",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "reprise.registry.v1.DeployRegistryService",
+                        "UpdateDeployment",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// DeleteDeployment ends a Deployment. Its name stays taken, it and its history can still be read,
+        /// and nothing more is written to it.
+        ///
+        /// Needs `deployment.config.delete`. Safe to retry with a `request_id`. Errors: INVALID_FIELDS,
+        /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, ETAG_MISMATCH, DEPLOYMENT_DELETED,
+        /// DEPLOY_UNFINISHED.
+        pub async fn delete_deployment(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeleteDeploymentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteDeploymentResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/reprise.registry.v1.DeployRegistryService/DeleteDeployment",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "reprise.registry.v1.DeployRegistryService",
+                        "DeleteDeployment",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// PlaceHold keeps new deploys away from a Deployment until ReleaseHold. It never stops a rollback.
+        /// Where a hold is on, this one takes its place.
+        ///
+        /// Needs `deployment.config.update`. Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING,
+        /// RESOURCE_NOT_FOUND, DEPLOYMENT_DELETED.
+        pub async fn place_hold(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PlaceHoldRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PlaceHoldResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/reprise.registry.v1.DeployRegistryService/PlaceHold",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "reprise.registry.v1.DeployRegistryService",
+                        "PlaceHold",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// ReleaseHold lets new deploys through again. Where no hold is on, it changes nothing.
+        ///
+        /// Needs `deployment.config.update`. Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING,
+        /// RESOURCE_NOT_FOUND, DEPLOYMENT_DELETED.
+        pub async fn release_hold(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReleaseHoldRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReleaseHoldResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/reprise.registry.v1.DeployRegistryService/ReleaseHold",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "reprise.registry.v1.DeployRegistryService",
+                        "ReleaseHold",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// CreateDeploy records a deploy. The first deploy of a Deployment ships an image. DAG bundles are
         /// shipped in the mode DAG_ONLY only, after they were uploaded with UploadDagBundle. Where the
         /// installation asks image registries, it waits for them: at most 10 seconds. An image that its
@@ -1078,7 +1426,8 @@ pub mod deploy_registry_service_client {
         ///
         /// Needs `deployment.images.push` if the deploy ships an image, `deployment.dags.push` if it ships
         /// DAG or dbt bundles, both if both. Safe to retry with a `request_id`. Errors: INVALID_FIELDS,
-        /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, LATEST_DEPLOY_CHANGED,
+        /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, DEPLOYMENT_DELETED, DEPLOY_HELD,
+        /// LATEST_DEPLOY_CHANGED,
         /// DEPLOY_NOT_ALLOWED, DAG_BUNDLE_MISSING, IMAGE_MISSING.
         pub async fn create_deploy(
             &mut self,
@@ -1172,6 +1521,74 @@ pub mod deploy_registry_service_client {
                     GrpcMethod::new(
                         "reprise.registry.v1.DeployRegistryService",
                         "ListDeploys",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// UpdateDeploy changes the description of a deploy, or pins it. What it shipped never changes.
+        ///
+        /// Needs `deployment.images.push` or `deployment.dags.push`. Safe to retry with a `request_id`.
+        /// Errors: INVALID_FIELDS, REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, ETAG_MISMATCH,
+        /// DEPLOYMENT_DELETED.
+        pub async fn update_deploy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateDeployRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateDeployResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/reprise.registry.v1.DeployRegistryService/UpdateDeploy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "reprise.registry.v1.DeployRegistryService",
+                        "UpdateDeploy",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// MarkDeploy says what became known of a deploy: that it is good, or bad, and why. A rollback to one
+        /// that is marked bad has to say that it means it.
+        ///
+        /// Needs `deployment.images.push` or `deployment.dags.push`. Safe to retry. Errors: INVALID_FIELDS,
+        /// PERMISSION_MISSING, RESOURCE_NOT_FOUND, ETAG_MISMATCH, DEPLOYMENT_DELETED.
+        pub async fn mark_deploy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::MarkDeployRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MarkDeployResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/reprise.registry.v1.DeployRegistryService/MarkDeploy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "reprise.registry.v1.DeployRegistryService",
+                        "MarkDeploy",
                     ),
                 );
             self.inner.unary(req, path, codec).await
@@ -1443,6 +1860,62 @@ pub mod deploy_registry_service_server {
         > {
             Err(tonic::Status::unimplemented("Not yet implemented"))
         }
+        /// UpdateDeployment changes how a Deployment is configured. Its deploys stay as they are.
+        ///
+        /// Needs `deployment.config.update`. Safe to retry with a `request_id`. Errors: INVALID_FIELDS,
+        /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, ETAG_MISMATCH, DEPLOYMENT_DELETED,
+        /// DEPLOY_UNFINISHED (the delivery would change).
+        async fn update_deployment(
+            &self,
+            request: tonic::Request<super::UpdateDeploymentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateDeploymentResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        /// DeleteDeployment ends a Deployment. Its name stays taken, it and its history can still be read,
+        /// and nothing more is written to it.
+        ///
+        /// Needs `deployment.config.delete`. Safe to retry with a `request_id`. Errors: INVALID_FIELDS,
+        /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, ETAG_MISMATCH, DEPLOYMENT_DELETED,
+        /// DEPLOY_UNFINISHED.
+        async fn delete_deployment(
+            &self,
+            request: tonic::Request<super::DeleteDeploymentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteDeploymentResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        /// PlaceHold keeps new deploys away from a Deployment until ReleaseHold. It never stops a rollback.
+        /// Where a hold is on, this one takes its place.
+        ///
+        /// Needs `deployment.config.update`. Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING,
+        /// RESOURCE_NOT_FOUND, DEPLOYMENT_DELETED.
+        async fn place_hold(
+            &self,
+            request: tonic::Request<super::PlaceHoldRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PlaceHoldResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        /// ReleaseHold lets new deploys through again. Where no hold is on, it changes nothing.
+        ///
+        /// Needs `deployment.config.update`. Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING,
+        /// RESOURCE_NOT_FOUND, DEPLOYMENT_DELETED.
+        async fn release_hold(
+            &self,
+            request: tonic::Request<super::ReleaseHoldRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReleaseHoldResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// CreateDeploy records a deploy. The first deploy of a Deployment ships an image. DAG bundles are
         /// shipped in the mode DAG_ONLY only, after they were uploaded with UploadDagBundle. Where the
         /// installation asks image registries, it waits for them: at most 10 seconds. An image that its
@@ -1453,7 +1926,8 @@ pub mod deploy_registry_service_server {
         ///
         /// Needs `deployment.images.push` if the deploy ships an image, `deployment.dags.push` if it ships
         /// DAG or dbt bundles, both if both. Safe to retry with a `request_id`. Errors: INVALID_FIELDS,
-        /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, LATEST_DEPLOY_CHANGED,
+        /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, DEPLOYMENT_DELETED, DEPLOY_HELD,
+        /// LATEST_DEPLOY_CHANGED,
         /// DEPLOY_NOT_ALLOWED, DAG_BUNDLE_MISSING, IMAGE_MISSING.
         async fn create_deploy(
             &self,
@@ -1487,6 +1961,34 @@ pub mod deploy_registry_service_server {
             request: tonic::Request<super::ListDeploysRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListDeploysResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        /// UpdateDeploy changes the description of a deploy, or pins it. What it shipped never changes.
+        ///
+        /// Needs `deployment.images.push` or `deployment.dags.push`. Safe to retry with a `request_id`.
+        /// Errors: INVALID_FIELDS, REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, ETAG_MISMATCH,
+        /// DEPLOYMENT_DELETED.
+        async fn update_deploy(
+            &self,
+            request: tonic::Request<super::UpdateDeployRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateDeployResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        /// MarkDeploy says what became known of a deploy: that it is good, or bad, and why. A rollback to one
+        /// that is marked bad has to say that it means it.
+        ///
+        /// Needs `deployment.images.push` or `deployment.dags.push`. Safe to retry. Errors: INVALID_FIELDS,
+        /// PERMISSION_MISSING, RESOURCE_NOT_FOUND, ETAG_MISMATCH, DEPLOYMENT_DELETED.
+        async fn mark_deploy(
+            &self,
+            request: tonic::Request<super::MarkDeployRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MarkDeployResponse>,
             tonic::Status,
         > {
             Err(tonic::Status::unimplemented("Not yet implemented"))
@@ -1812,6 +2314,196 @@ pub mod deploy_registry_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/reprise.registry.v1.DeployRegistryService/UpdateDeployment" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateDeploymentSvc<T: DeployRegistryService>(pub Arc<T>);
+                    impl<
+                        T: DeployRegistryService,
+                    > tonic::server::UnaryService<super::UpdateDeploymentRequest>
+                    for UpdateDeploymentSvc<T> {
+                        type Response = super::UpdateDeploymentResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdateDeploymentRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeployRegistryService>::update_deployment(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateDeploymentSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/reprise.registry.v1.DeployRegistryService/DeleteDeployment" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteDeploymentSvc<T: DeployRegistryService>(pub Arc<T>);
+                    impl<
+                        T: DeployRegistryService,
+                    > tonic::server::UnaryService<super::DeleteDeploymentRequest>
+                    for DeleteDeploymentSvc<T> {
+                        type Response = super::DeleteDeploymentResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeleteDeploymentRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeployRegistryService>::delete_deployment(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteDeploymentSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/reprise.registry.v1.DeployRegistryService/PlaceHold" => {
+                    #[allow(non_camel_case_types)]
+                    struct PlaceHoldSvc<T: DeployRegistryService>(pub Arc<T>);
+                    impl<
+                        T: DeployRegistryService,
+                    > tonic::server::UnaryService<super::PlaceHoldRequest>
+                    for PlaceHoldSvc<T> {
+                        type Response = super::PlaceHoldResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PlaceHoldRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeployRegistryService>::place_hold(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PlaceHoldSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/reprise.registry.v1.DeployRegistryService/ReleaseHold" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReleaseHoldSvc<T: DeployRegistryService>(pub Arc<T>);
+                    impl<
+                        T: DeployRegistryService,
+                    > tonic::server::UnaryService<super::ReleaseHoldRequest>
+                    for ReleaseHoldSvc<T> {
+                        type Response = super::ReleaseHoldResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReleaseHoldRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeployRegistryService>::release_hold(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReleaseHoldSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/reprise.registry.v1.DeployRegistryService/CreateDeploy" => {
                     #[allow(non_camel_case_types)]
                     struct CreateDeploySvc<T: DeployRegistryService>(pub Arc<T>);
@@ -1935,6 +2627,98 @@ pub mod deploy_registry_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListDeploysSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/reprise.registry.v1.DeployRegistryService/UpdateDeploy" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateDeploySvc<T: DeployRegistryService>(pub Arc<T>);
+                    impl<
+                        T: DeployRegistryService,
+                    > tonic::server::UnaryService<super::UpdateDeployRequest>
+                    for UpdateDeploySvc<T> {
+                        type Response = super::UpdateDeployResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdateDeployRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeployRegistryService>::update_deploy(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateDeploySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/reprise.registry.v1.DeployRegistryService/MarkDeploy" => {
+                    #[allow(non_camel_case_types)]
+                    struct MarkDeploySvc<T: DeployRegistryService>(pub Arc<T>);
+                    impl<
+                        T: DeployRegistryService,
+                    > tonic::server::UnaryService<super::MarkDeployRequest>
+                    for MarkDeploySvc<T> {
+                        type Response = super::MarkDeployResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::MarkDeployRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeployRegistryService>::mark_deploy(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = MarkDeploySvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -259,6 +259,8 @@ fn blocker_code(code: BlockerCode) -> common::BlockerCode {
         BlockerCode::DagDeployModeUnsupported => common::BlockerCode::DagDeployModeUnsupported,
         BlockerCode::DagDeployModeChanged => common::BlockerCode::DagDeployModeChanged,
         BlockerCode::NothingDeployed => common::BlockerCode::NothingDeployed,
+        BlockerCode::DeploymentDeleted => common::BlockerCode::DeploymentDeleted,
+        BlockerCode::TargetMarkedBad => common::BlockerCode::TargetMarkedBad,
         BlockerCode::RuntimeUnsupported => common::BlockerCode::RuntimeUnsupported,
         BlockerCode::RuntimePathUnsupported => common::BlockerCode::RuntimePathUnsupported,
         BlockerCode::RuntimeUnknownVersion => common::BlockerCode::RuntimeUnknownVersion,

@@ -153,6 +153,7 @@ impl Registry {
             expected_latest_deploy: deploy(expected_latest),
             description: description.to_owned(),
             validate_only: false,
+            allow_marked_bad: false,
         };
         match self.client.clone().create_rollback_deploy(request).await {
             Ok(response) => decode::written(response.into_inner(), rollback).map_err(unclear),

@@ -16,6 +16,8 @@ codes! {
         DagDeployModeUnsupported = "DAG_DEPLOY_MODE_UNSUPPORTED",
         DagDeployModeChanged = "DAG_DEPLOY_MODE_CHANGED",
         NothingDeployed = "NOTHING_DEPLOYED",
+        DeploymentDeleted = "DEPLOYMENT_DELETED",
+        TargetMarkedBad = "TARGET_MARKED_BAD",
         RuntimeUnsupported = "RUNTIME_UNSUPPORTED",
         RuntimePathUnsupported = "RUNTIME_PATH_UNSUPPORTED",
         RuntimeUnknownVersion = "RUNTIME_UNKNOWN_VERSION",

@@ -9,6 +9,7 @@ mod deploys;
 mod images;
 mod reports;
 mod rollbacks;
+mod updates;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

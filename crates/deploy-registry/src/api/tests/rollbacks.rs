@@ -103,6 +103,7 @@ impl Harness {
             expected_latest_deploy: format!("{ETL}/deploys/{}", claims.expected_latest_deploy),
             description: "the DAGs of deploy 4 are broken".to_owned(),
             validate_only: false,
+            allow_marked_bad: false,
         }
     }
 

@@ -50,6 +50,8 @@ async fn every_field_of_a_deployment_comes_back(database: TestDatabase) {
             previous: number,
         },
         change: 1,
+        hold: None,
+        delete_time: None,
         current_revision: None,
         created_by: new.created_by,
         create_time: time(0),
@@ -148,7 +150,7 @@ async fn deployments_are_listed_by_name_page_by_page(database: TestDatabase) {
     loop {
         let page = fixture
             .store
-            .list_deployments(&workspace, after, 2)
+            .list_deployments(&workspace, false, after, 2)
             .await
             .unwrap();
         ids.extend(

@@ -88,6 +88,8 @@ async fn every_field_of_a_deploy_comes_back(database: TestDatabase) {
         ceased_time: None,
         update_time: time(1),
         change: 2,
+        pin: None,
+        mark: None,
     };
     assert_eq!(entry.deploy, expected);
     assert_eq!(

@@ -1,6 +1,8 @@
 //! Every method of the store on both databases.
 
+mod annotations;
 mod bundles;
+mod configuration;
 mod deployments;
 mod deploys;
 mod requests;

@@ -46,7 +46,7 @@ fn rollback(id: u128) -> RollbackName {
 
 impl Fixture {
     /// Deploy 1 is image `a`, 2 adds the bundle `d`, 3 is image `b`, 4 is the bundle `e`.
-    async fn with_history(database: TestDatabase) -> Self {
+    pub(super) async fn with_history(database: TestDatabase) -> Self {
         let fixture = Self::with_deployment(database).await;
         fixture.ship(image('a')).await;
         let digest = fixture.bundle('d').await;
@@ -58,7 +58,7 @@ impl Fixture {
     }
 
     /// A rollback of the latest deploy to deploy 2, with a permit that fits.
-    async fn rollback(&self, id: u128) -> WriteRollback {
+    pub(super) async fn rollback(&self, id: u128) -> WriteRollback {
         self.rollback_to(id, 2, Scope::All).await
     }
 
@@ -89,6 +89,7 @@ impl Fixture {
             gone: BTreeSet::new(),
             gone_image: None,
             installation_enabled: true,
+            allow_marked_bad: false,
             retention: Retention::days(90),
             time: time(5),
         }
@@ -175,6 +176,8 @@ async fn every_field_of_a_rollback_deploy_comes_back(database: TestDatabase) {
         ceased_time: None,
         update_time: time(5),
         change: 6,
+        pin: None,
+        mark: None,
     };
     assert_eq!(entry.deploy, expected);
     assert_eq!(

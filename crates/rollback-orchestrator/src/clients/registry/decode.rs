@@ -49,6 +49,8 @@ pub(super) fn deployment(response: wire::GetDeploymentResponse) -> Result<Deploy
         created_by: _,
         delivery: _,
         execution_mode: _,
+        delete_time: _,
+        hold: _,
     } = required("deployment", deployment)?;
     let current = match (current_deploy.as_str(), current_revision) {
         ("", None) => None,
