@@ -28,6 +28,7 @@ pub mod convert;
 pub mod database;
 pub mod environment;
 pub mod fields;
+pub mod filter;
 pub mod identity;
 pub mod paging;
 pub mod problem;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use chassis::fields::Fields;
+use chassis::filter::Filter;
 use chassis::problem::Problem;
 use model::{DeployName, DeployNumber, DeploymentName};
 
@@ -26,6 +27,17 @@ pub(super) fn expected_latest(
     const FIELD: &str = "expected_latest_deploy";
     let name = fields.ok(FIELD, DeployName::parse_expected_latest(text))?;
     number_in(fields, FIELD, &name, deployment)
+}
+
+/// Reads a filter, and what its comparisons mean in a list.
+pub(super) fn filter<T, E: fmt::Display>(
+    fields: &mut Fields,
+    text: &str,
+    read: impl FnOnce(Filter) -> Result<T, E>,
+) -> Option<T> {
+    const FIELD: &str = "filter";
+    let filter = fields.ok(FIELD, Filter::parse(text))?;
+    fields.ok(FIELD, read(filter))
 }
 
 /// The number of a deploy, which must be one of the Deployment's.

@@ -5,15 +5,15 @@ use chassis::fields::Fields;
 use chassis::identity::{Caller, caller};
 use chassis::paging::Page;
 use chassis::problem::Problem;
-use model::{ResourceName, WorkspaceName};
+use model::{Permission, ResourceName, WorkspaceName};
 use proto::registry::v1 as pb;
 use tonic::Request;
 use uuid::Uuid;
 
 use super::get_deployment::{ASKED, is_visible, show};
 use super::{Registry, decode, errors, page};
-use crate::domain::DeploymentUid;
-use crate::store::Listing;
+use crate::domain::{DeploymentFilter, DeploymentUid};
+use crate::store::{DeploymentList, DeploymentOrder, Listing};
 
 pub(super) async fn handle(
     registry: &Registry,
@@ -22,14 +22,9 @@ pub(super) async fn handle(
     let caller = caller(&request)?;
     let request = request.into_inner();
     let workspace: WorkspaceName = decode::name("parent", &request.parent)?;
-    let (page, after) = decode_page(&request, &workspace)?;
+    let (page, wanted, after) = decode_page(&request, &workspace)?;
 
-    let place = Place {
-        workspace: &workspace,
-        show_deleted: request.show_deleted,
-        after,
-    };
-    let listing = visible(registry, &caller, place, page::size(&page)).await?;
+    let listing = visible(registry, &caller, &wanted, after, page::size(&page)).await?;
     let (deployments, next_page_token) = page::encode(
         &page,
         listing,
@@ -42,11 +37,10 @@ pub(super) async fn handle(
     })
 }
 
-/// Which list it is, and how far it was read.
-struct Place<'a> {
-    workspace: &'a WorkspaceName,
-    show_deleted: bool,
-    after: Option<DeploymentUid>,
+/// What is listed.
+struct Wanted<'a> {
+    list: DeploymentList<'a>,
+    filter: DeploymentFilter,
 }
 
 /// How many Deployments are looked at for one page.
@@ -64,21 +58,18 @@ const NEXT_LOOK: usize = 250;
 async fn visible(
     registry: &Registry,
     caller: &Caller,
-    place: Place<'_>,
+    wanted: &Wanted<'_>,
+    mut after: Option<DeploymentUid>,
     size: usize,
 ) -> Result<Listing<(DeploymentUid, Option<pb::Deployment>)>, Problem> {
-    let Place {
-        workspace,
-        show_deleted,
-        mut after,
-    } = place;
+    let Wanted { list, filter } = wanted;
     let mut visible = Vec::new();
     let mut looked_at = 0;
     let mut look = size + 1;
     loop {
         let Listing { items, more } = registry
             .store
-            .list_deployments(workspace, show_deleted, after, look)
+            .list_deployments(*list, after, look)
             .await
             .map_err(errors::unexpected)?;
         let names = items
@@ -95,7 +86,8 @@ async fn visible(
         for (deployment, held) in items.into_iter().zip(held) {
             let uid = deployment.uid;
             after = Some(uid);
-            if is_visible(held) {
+            let names_only = !held.contains(Permission::DeploymentConfigGet);
+            if is_visible(held) && filter.lets_through(&deployment, names_only) {
                 visible.push((uid, Some(show(deployment, held))));
             }
         }
@@ -119,25 +111,58 @@ const fn end<T>(items: Vec<T>, more: bool) -> Listing<T> {
     Listing { items, more }
 }
 
-fn decode_page(
+fn decode_page<'a>(
     request: &pb::ListDeploymentsRequest,
-    workspace: &WorkspaceName,
-) -> Result<(Page, Option<DeploymentUid>), Problem> {
+    workspace: &'a WorkspaceName,
+) -> Result<(Page, Wanted<'a>, Option<DeploymentUid>), Problem> {
+    let pb::ListDeploymentsRequest {
+        parent: _,
+        page_size,
+        page_token,
+        show_deleted,
+        filter,
+        order_by,
+    } = request;
     let mut fields = Fields::new();
-    let page = Page::read(
-        &mut fields,
-        request.page_size,
-        &request.page_token,
-        &format!("{workspace} {}", request.show_deleted),
-    );
-    let Some(page) = page else {
+    let query = format!("{workspace} {show_deleted} {order_by} {filter}");
+    let page = Page::read(&mut fields, *page_size, page_token, &query);
+    let filter = decode::filter(&mut fields, filter, super::filter::deployments);
+    let order = decode_order(&mut fields, order_by);
+    let (Some(page), Some(filter), Some(order)) = (page, filter, order) else {
         return Err(fields.into_problem());
     };
+    let wanted = Wanted {
+        list: DeploymentList {
+            workspace,
+            show_deleted: *show_deleted,
+            order,
+        },
+        filter,
+    };
     match page.after.as_deref().map(Uuid::try_parse).transpose() {
-        Ok(after) => Ok((page, after.map(DeploymentUid::new))),
+        Ok(after) => Ok((page, wanted, after.map(DeploymentUid::new))),
         Err(_) => {
             fields.violation("page_token", "is not a next_page_token of this list");
             Err(fields.into_problem())
+        }
+    }
+}
+
+fn decode_order(fields: &mut Fields, order_by: &str) -> Option<DeploymentOrder> {
+    let words = order_by.split_whitespace().take(3).collect::<Vec<_>>();
+    match words.as_slice() {
+        [] | ["name"] => Some(DeploymentOrder::Name),
+        ["name", "desc"] => Some(DeploymentOrder::NameDescending),
+        ["create_time"] => Some(DeploymentOrder::CreateTime),
+        ["create_time", "desc"] => Some(DeploymentOrder::CreateTimeDescending),
+        ["update_time"] => Some(DeploymentOrder::UpdateTime),
+        ["update_time", "desc"] => Some(DeploymentOrder::UpdateTimeDescending),
+        _ => {
+            fields.violation(
+                "order_by",
+                "must be name, create_time or update_time, perhaps with desc",
+            );
+            None
         }
     }
 }

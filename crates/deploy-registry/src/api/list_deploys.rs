@@ -11,6 +11,7 @@ use tonic::Request;
 
 use super::errors::{About, deployment_missing};
 use super::{Registry, access, decode, encode, page};
+use crate::domain::DeployFilter;
 
 pub(super) async fn handle(
     registry: &Registry,
@@ -22,19 +23,19 @@ pub(super) async fn handle(
     let needed = PermissionSet::of(&[Permission::DeploymentDeployRevisionsGet]);
     let freshness = Freshness::MinimizeLatency;
     let sight = access::require(registry, &caller, &deployment, needed, freshness).await?;
-    let (page, before) = decode_page(&request, &deployment)?;
+    let (page, filter, before) = decode_page(&request, &deployment)?;
 
     let found = registry
         .store
-        .list_deploys(&deployment, before, page::size(&page))
+        .list_deploys(&deployment, &filter, before, page::size(&page))
         .await;
     let found = found.map_err(|error| About::deployment(&deployment).problem(error))?;
     let listing = found.ok_or_else(|| deployment_missing(&deployment))?;
     let (deploys, next_page_token) = page::encode(
         &page,
         listing,
-        |entry| entry.deploy.name.number().to_string(),
-        |entry| Some(encode::deploy(entry, registry.retention, sight)),
+        |(number, _)| number.to_string(),
+        |(_, entry)| entry.map(|entry| encode::deploy(entry, registry.retention, sight)),
     );
     Ok(pb::ListDeploysResponse {
         deploys,
@@ -45,19 +46,20 @@ pub(super) async fn handle(
 fn decode_page(
     request: &pb::ListDeploysRequest,
     deployment: &DeploymentName,
-) -> Result<(Page, Option<DeployNumber>), Problem> {
+) -> Result<(Page, DeployFilter, Option<DeployNumber>), Problem> {
     let mut fields = Fields::new();
     let page = Page::read(
         &mut fields,
         request.page_size,
         &request.page_token,
-        deployment,
+        &format!("{deployment} {}", request.filter),
     );
-    let Some(page) = page else {
+    let filter = decode::filter(&mut fields, &request.filter, super::filter::deploys);
+    let (Some(page), Some(filter)) = (page, filter) else {
         return Err(fields.into_problem());
     };
     match page.after.as_deref().map(str::parse).transpose() {
-        Ok(before) => Ok((page, before)),
+        Ok(before) => Ok((page, filter, before)),
         Err(_) => {
             fields.violation("page_token", "is not a next_page_token of this list");
             Err(fields.into_problem())

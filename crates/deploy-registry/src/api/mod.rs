@@ -12,6 +12,7 @@ mod delete_deployment;
 mod download_dag_bundle;
 mod encode;
 mod errors;
+mod filter;
 mod get_dag_bundle;
 mod get_deploy;
 mod get_deployment;
@@ -113,4 +114,10 @@ impl DeployRegistryService for Registry {
     async fn get_dag_bundle(&self, request: Request<pb::GetDagBundleRequest>) -> Answer<pb::GetDagBundleResponse> { answer(get_dag_bundle::handle(self, request).await) }
     async fn create_rollback_deploy(&self, request: Request<pb::CreateRollbackDeployRequest>) -> Answer<pb::CreateRollbackDeployResponse> { answer(create_rollback_deploy::handle(self, request).await) }
     async fn close_rollback(&self, request: Request<pb::CloseRollbackRequest>) -> Answer<pb::CloseRollbackResponse> { answer(close_rollback::handle(self, request).await) }
+}
+
+/// The deploys that a filter asks for. For tests of the store.
+#[cfg(test)]
+pub(crate) fn deploy_filter(text: &str) -> crate::domain::DeployFilter {
+    filter::deploys(chassis::filter::Filter::parse(text).unwrap()).unwrap()
 }

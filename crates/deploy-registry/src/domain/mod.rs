@@ -9,6 +9,7 @@ mod deploy;
 mod deployment;
 mod etag;
 mod expiry;
+mod filter;
 mod history;
 mod mount_path;
 mod report;
@@ -27,6 +28,9 @@ pub(crate) use deployment::{
     Settings,
 };
 pub(crate) use expiry::Retention;
+pub(crate) use filter::{
+    DeployFilter, DeployTest, DeploymentFilter, DeploymentTest, Same, TextTest, TimeTest,
+};
 pub(crate) use history::History;
 pub(crate) use mount_path::MountPath;
 pub(crate) use report::{Final, Report, report};
@@ -39,3 +43,10 @@ pub(crate) use verification::{
     AskedImage, Doubt, FoundImage, ImageVerification, ImageVersions, SeenImage, Unknown,
     VerificationMode, VersionField,
 };
+
+/// Samples for tests elsewhere.
+#[cfg(test)]
+pub(crate) mod samples {
+    pub(crate) use super::deploy::tests::deploy;
+    pub(crate) use super::deployment::tests::deployment;
+}

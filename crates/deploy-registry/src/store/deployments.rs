@@ -37,6 +37,25 @@ struct DeploymentRow {
     current_revision: Option<String>,
 }
 
+/// A list of Deployments.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DeploymentList<'a> {
+    pub(crate) workspace: &'a WorkspaceName,
+    pub(crate) show_deleted: bool,
+    pub(crate) order: DeploymentOrder,
+}
+
+/// In which order Deployments are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DeploymentOrder {
+    Name,
+    NameDescending,
+    CreateTime,
+    CreateTimeDescending,
+    UpdateTime,
+    UpdateTimeDescending,
+}
+
 /// Which Deployment it is, and where its history stands.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Head {
@@ -95,12 +114,10 @@ impl Store {
         }
     }
 
-    /// At most `limit` Deployments of a workspace in the order of their names, from the one after
-    /// the Deployment `after`.
+    /// At most `limit` Deployments of a list, from the one after the Deployment `after`.
     pub(crate) async fn list_deployments(
         &self,
-        workspace: &WorkspaceName,
-        show_deleted: bool,
+        list: DeploymentList<'_>,
         mut after: Option<DeploymentUid>,
         limit: usize,
     ) -> Result<Listing<Deployment>, Error> {
@@ -108,7 +125,7 @@ impl Store {
         let mut reading = Reading::new(limit);
         loop {
             let step = reading.step();
-            let rows = next_rows(&mut connection, workspace, show_deleted, after, step).await?;
+            let rows = next_rows(&mut connection, list, after, step).await?;
             let last = rows.len() < step;
             for row in rows {
                 if reading.is_full() {
@@ -125,17 +142,45 @@ impl Store {
     }
 }
 
-/// The next rows of a list of Deployments. A place in the list is told by uid, because the name of a
-/// Deployment that the reader cannot see must not be in a page token.
-async fn next_rows(
-    connection: &mut Connection,
-    workspace: &WorkspaceName,
-    show_deleted: bool,
-    after: Option<DeploymentUid>,
-    step: usize,
-) -> Result<Vec<DeploymentRow>, Error> {
-    Ok(connection
-        .fetch_all(
+/// The statement of a list of Deployments in an order. A place in the list is told by uid, because the
+/// name of a Deployment that the reader cannot see must not be in a page token.
+macro_rules! list_in_order {
+    ($columns:literal, $after:literal, $direction:literal) => {
+        concat!(
+            "SELECT d.uid, d.workspace, d.deployment_id, d.display_name, d.description, d.labels,
+                    d.dag_deploy_mode, d.rollback_enabled, d.delivery, d.execution_mode,
+                    d.settings, d.latest_number,
+                    d.current_number, d.previous_number, d.change, d.hold_reason, d.hold_by,
+                    d.hold_time, d.delete_time, d.created_by,
+                    d.create_time, d.update_time, c.revision AS current_revision
+             FROM deployments d
+             LEFT JOIN deploys c ON c.deployment_uid = d.uid AND c.number = d.current_number
+             WHERE d.workspace = $1
+               AND (d.delete_time IS NULL OR $4)
+               AND (NOT EXISTS
+                        (SELECT 1 FROM deployments a WHERE a.uid = $2 AND a.workspace = $1)
+                    OR (d.",
+            $columns,
+            ", d.deployment_id) ",
+            $after,
+            " (SELECT a.",
+            $columns,
+            ", a.deployment_id FROM deployments a WHERE a.uid = $2))
+             ORDER BY d.",
+            $columns,
+            " ",
+            $direction,
+            ", d.deployment_id ",
+            $direction,
+            " LIMIT $3"
+        )
+    };
+}
+
+const fn statement(order: DeploymentOrder) -> &'static str {
+    match order {
+        // Straight along the index, however many Deployments there are.
+        DeploymentOrder::Name => {
             "SELECT d.uid, d.workspace, d.deployment_id, d.display_name, d.description, d.labels,
                     d.dag_deploy_mode, d.rollback_enabled, d.delivery, d.execution_mode,
                     d.settings, d.latest_number,
@@ -150,7 +195,30 @@ async fn next_rows(
                    (SELECT a.deployment_id FROM deployments a
                     WHERE a.uid = $2 AND a.workspace = $1), '')
              ORDER BY d.deployment_id
-             LIMIT $3",
+             LIMIT $3"
+        }
+        DeploymentOrder::NameDescending => list_in_order!("deployment_id", "<", "DESC"),
+        DeploymentOrder::CreateTime => list_in_order!("create_time", ">", "ASC"),
+        DeploymentOrder::CreateTimeDescending => list_in_order!("create_time", "<", "DESC"),
+        DeploymentOrder::UpdateTime => list_in_order!("update_time", ">", "ASC"),
+        DeploymentOrder::UpdateTimeDescending => list_in_order!("update_time", "<", "DESC"),
+    }
+}
+
+async fn next_rows(
+    connection: &mut Connection,
+    list: DeploymentList<'_>,
+    after: Option<DeploymentUid>,
+    step: usize,
+) -> Result<Vec<DeploymentRow>, Error> {
+    let DeploymentList {
+        workspace,
+        show_deleted,
+        order,
+    } = list;
+    Ok(connection
+        .fetch_all(
+            statement(order),
             args![
                 workspace.id(),
                 after.map(DeploymentUid::get),

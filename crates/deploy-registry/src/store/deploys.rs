@@ -8,12 +8,12 @@ use uuid::Uuid;
 use super::bundles::bundles;
 use super::changes::{Counted, log};
 use super::deploy_row::DeployRow;
-use super::deployments::{deployment, head, number, read_delivery};
+use super::deployments::{Head, deployment, head, number, read_delivery};
 use super::states::supersede;
-use super::{Attempt, Error, Listing, Reading, Store, documents, rows};
+use super::{Attempt, Error, Listing, Reading, STEP, Store, documents, rows};
 use crate::domain::{
-    ChangeKind, Deploy, DeployTrigger, DeploymentUid, GitSource, History, ImageVerification,
-    Revision, Shipment, changed_components,
+    ChangeKind, Deploy, DeployFilter, DeployTrigger, DeploymentUid, GitSource, History,
+    ImageVerification, Revision, Shipment, changed_components,
 };
 
 /// A deploy, and where the history stood when it was read.
@@ -79,40 +79,49 @@ impl Store {
         entry(&mut self.database.read().await?, name).await
     }
 
-    /// At most `limit` deploys of a Deployment, newest first, from the one before `before`. None if
-    /// there is no such Deployment.
+    /// At most `limit` deploys of a Deployment that `filter` lets through, newest first, from the one
+    /// before `before`. None if there is no such Deployment.
+    ///
+    /// A bounded number of deploys is looked at. Where the last of them is not asked for, it stands at
+    /// the end without contents: the next part begins after it.
     pub(crate) async fn list_deploys(
         &self,
         deployment: &DeploymentName,
+        filter: &DeployFilter,
         before: Option<DeployNumber>,
         limit: usize,
-    ) -> Result<Option<Listing<Entry>>, Error> {
+    ) -> Result<Option<Listing<(DeployNumber, Option<Entry>)>>, Error> {
         let mut connection = self.database.read().await?;
-        let Some(head) = head(&mut connection, deployment).await? else {
+        let Some(Head { uid, history }) = head(&mut connection, deployment).await? else {
             return Ok(None);
         };
-        let mut before = before
-            .unwrap_or(head.history.next())
-            .min(head.history.next());
+        let mut before = before.unwrap_or(history.next()).min(history.next());
         let mut reading = Reading::new(limit);
         loop {
-            let step = reading.step();
-            let rows = next_rows(&mut connection, head.uid, before, step).await?;
+            let step = if filter.is_empty() {
+                reading.step()
+            } else {
+                STEP
+            };
+            let rows = next_rows(&mut connection, uid, before, step).await?;
             let last = rows.len() < step;
             for row in rows {
                 if reading.is_full() {
                     return Ok(Some(reading.end(true)));
                 }
-                before = number(row.number)?;
                 let bytes = row.settings.len() + row.revision.len();
+                before = number(row.number)?;
                 let deploy = row.into_deploy(deployment)?;
-                reading.push(
-                    Entry {
-                        deploy,
-                        history: head.history,
-                    },
-                    bytes,
-                );
+                if filter.ends_before(&deploy) {
+                    return Ok(Some(reading.end(false)));
+                }
+                if filter.lets_through(&deploy) {
+                    let entry = Entry { deploy, history };
+                    reading.push((before, Some(entry)), bytes);
+                } else if reading.pass(bytes) {
+                    reading.push((before, None), 0);
+                    return Ok(Some(reading.end(true)));
+                }
             }
             if last {
                 return Ok(Some(reading.end(false)));

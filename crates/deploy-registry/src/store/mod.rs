@@ -24,6 +24,7 @@ use model::{DeployNumber, DeployState};
 
 use crate::domain::{Blocker, Hold, Refusal};
 
+pub(crate) use deployments::{DeploymentList, DeploymentOrder};
 pub(crate) use deploys::{Entry, NewDeploy};
 pub(crate) use rollbacks::{PermitBounds, RollbackOutcome, WriteRollback};
 
@@ -51,6 +52,11 @@ const STEP: usize = 100;
 /// sent anyway.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
+/// How many items, and how many bytes of them, are passed over for one part of a list because nobody asked
+/// for them.
+const MOST_PASSED: usize = 2_000;
+const MOST_BYTES_PASSED: usize = 32 * 1024 * 1024;
+
 /// A part of a list.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Listing<T> {
@@ -64,6 +70,8 @@ struct Reading<T> {
     items: Vec<T>,
     bytes: usize,
     limit: usize,
+    passed: usize,
+    bytes_passed: usize,
 }
 
 impl<T> Reading<T> {
@@ -72,6 +80,8 @@ impl<T> Reading<T> {
             items: Vec::new(),
             bytes: 0,
             limit,
+            passed: 0,
+            bytes_passed: 0,
         }
     }
 
@@ -88,6 +98,13 @@ impl<T> Reading<T> {
     fn push(&mut self, item: T, bytes: usize) {
         self.items.push(item);
         self.bytes += bytes;
+    }
+
+    /// Passes an item over. True if that is enough for one part.
+    const fn pass(&mut self, bytes: usize) -> bool {
+        self.passed += 1;
+        self.bytes_passed += bytes;
+        self.passed >= MOST_PASSED || self.bytes_passed > MOST_BYTES_PASSED
     }
 
     fn end(self, more: bool) -> Listing<T> {

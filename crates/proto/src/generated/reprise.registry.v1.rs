@@ -720,17 +720,30 @@ pub struct ListDeploymentsRequest {
     /// page_size is the most that is returned: 50 if 0, at most 1,000, never negative.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
-    /// page_token is the next_page_token of the page before, with the same parent and show_deleted.
+    /// page_token is the next_page_token of the page before, with the same query.
     #[prost(string, tag = "3")]
     pub page_token: ::prost::alloc::string::String,
     /// show_deleted lists deleted Deployments too.
     #[prost(bool, tag = "4")]
     pub show_deleted: bool,
+    /// filter is comparisons joined by AND; at most 16, of at most 1,000 characters. `display_name`,
+    /// `created_by` and `labels.{key}` take `=` and `!=`, and `:` for "contains" without regard to case;
+    /// `dag_deploy_mode`, `delivery`, `execution_mode` (by the last part of their values, such as
+    /// `DAG_ONLY`) and `rollback_enabled` (`true` or `false`) take `=` and `!=`; `create_time` and
+    /// `update_time` take `<`, `<=`, `>` and `>=`, with a time such as `2026-01-01T00:00:00Z`. Values with
+    /// spaces stand in double quotes. A label that is not set is empty. Where a caller sees only names,
+    /// only `display_name` can be found.
+    #[prost(string, tag = "5")]
+    pub filter: ::prost::alloc::string::String,
+    /// order_by is `name`, `create_time` or `update_time`, perhaps with ` desc`; `name` unless set. A
+    /// Deployment that changes while pages are read by update_time can be missed, or come twice.
+    #[prost(string, tag = "6")]
+    pub order_by: ::prost::alloc::string::String,
 }
 /// ListDeploymentsResponse is the answer of ListDeployments.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListDeploymentsResponse {
-    /// deployments are ordered by name.
+    /// deployments are ordered as asked for.
     #[prost(message, repeated, tag = "1")]
     pub deployments: ::prost::alloc::vec::Vec<Deployment>,
     /// next_page_token is empty on the last page.
@@ -860,9 +873,16 @@ pub struct ListDeploysRequest {
     /// page_size is the most that is returned: 50 if 0, at most 1,000, never negative.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
-    /// page_token is the next_page_token of the page before, with the same parent.
+    /// page_token is the next_page_token of the page before, with the same parent and filter.
     #[prost(string, tag = "3")]
     pub page_token: ::prost::alloc::string::String,
+    /// filter is comparisons joined by AND; at most 16, of at most 1,000 characters. `type`, `trigger` and
+    /// `state` (by the last part of their values, such as `FAILED`) take `=` and `!=`; `created_by` and
+    /// `description` take `=` and `!=`, and `:` for "contains" without regard to case; `create_time` takes
+    /// `<`, `<=`, `>` and `>=`, with a time such as `2026-01-01T00:00:00Z`. Values with spaces stand in
+    /// double quotes. For one page a bounded number of deploys is looked at.
+    #[prost(string, tag = "4")]
+    pub filter: ::prost::alloc::string::String,
 }
 /// ListDeploysResponse is the answer of ListDeploys.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1247,7 +1267,7 @@ pub mod deploy_registry_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// ListDeployments lists the Deployments of a workspace that the caller may see, ordered by name.
+        /// ListDeployments lists the Deployments of a workspace that the caller may see.
         /// A page can be short, even empty, and still have a next one.
         ///
         /// Shows what GetDeployment would show. Reads are safe to retry. Errors: INVALID_FIELDS.
@@ -1492,7 +1512,8 @@ pub mod deploy_registry_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// ListDeploys lists the deploys of a Deployment, newest first. Pages stay stable while deploys
-        /// arrive. A page with large settings can be short, and still have a next one.
+        /// arrive. A page with large settings or with a filter can be short, even empty, and still have a next
+        /// one.
         ///
         /// Needs `deployment.deployRevisions.get`. Reads are safe to retry. Errors: INVALID_FIELDS,
         /// PERMISSION_MISSING, RESOURCE_NOT_FOUND.
@@ -1847,7 +1868,7 @@ pub mod deploy_registry_service_server {
         > {
             Err(tonic::Status::unimplemented("Not yet implemented"))
         }
-        /// ListDeployments lists the Deployments of a workspace that the caller may see, ordered by name.
+        /// ListDeployments lists the Deployments of a workspace that the caller may see.
         /// A page can be short, even empty, and still have a next one.
         ///
         /// Shows what GetDeployment would show. Reads are safe to retry. Errors: INVALID_FIELDS.
@@ -1952,7 +1973,8 @@ pub mod deploy_registry_service_server {
             Err(tonic::Status::unimplemented("Not yet implemented"))
         }
         /// ListDeploys lists the deploys of a Deployment, newest first. Pages stay stable while deploys
-        /// arrive. A page with large settings can be short, and still have a next one.
+        /// arrive. A page with large settings or with a filter can be short, even empty, and still have a next
+        /// one.
         ///
         /// Needs `deployment.deployRevisions.get`. Reads are safe to retry. Errors: INVALID_FIELDS,
         /// PERMISSION_MISSING, RESOURCE_NOT_FOUND.

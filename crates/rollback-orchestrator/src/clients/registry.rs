@@ -123,6 +123,7 @@ impl Registry {
             parent: target.deployment().to_string(),
             page_size: i32::try_from(page_size).unwrap_or(i32::MAX),
             page_token: String::new(),
+            filter: String::new(),
         };
         let response = retry(|| {
             let (mut client, request) = (self.client.clone(), request.clone());

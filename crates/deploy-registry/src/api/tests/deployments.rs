@@ -174,7 +174,7 @@ async fn a_list_shows_what_the_caller_may_see_in_one_question_a_page() {
             parent,
             page_size,
             page_token,
-            show_deleted: false,
+            ..Default::default()
         };
         let response = harness
             .registry
@@ -244,7 +244,7 @@ async fn a_list_with_a_bad_page_is_refused() {
             parent: WORKSPACE.to_owned(),
             page_size,
             page_token: page_token.to_owned(),
-            show_deleted: false,
+            ..Default::default()
         };
         let result = harness
             .registry

@@ -13,6 +13,7 @@ async fn list(
         parent: ETL.to_owned(),
         page_size,
         page_token: page_token.to_owned(),
+        filter: String::new(),
     };
     let response = harness
         .registry

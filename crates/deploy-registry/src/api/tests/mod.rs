@@ -7,6 +7,7 @@ mod deployments;
 mod deploys;
 #[cfg(feature = "test-servers")]
 mod images;
+mod lists;
 mod reports;
 mod rollbacks;
 mod updates;

@@ -5,7 +5,7 @@ use proto::registry::v1 as pb;
 
 use super::{Fixture, dags, image, name, new_deploy, new_deployment, number, number_of, time};
 use crate::domain::{Delivery, DeploymentChanges, ExecutionMode, Report, Settings};
-use crate::store::Error;
+use crate::store::{DeploymentList, DeploymentOrder, Error};
 
 chassis::on_both_databases!(crate::store::MIGRATIONS;
     every_field_that_can_be_changed_is_changed,
@@ -192,9 +192,12 @@ async fn what_is_deleted_can_be_read_and_not_written_to(database: TestDatabase) 
     assert_eq!(fixture.history().await, history);
     let workspace = WorkspaceName::new("data").unwrap();
     for (show_deleted, count) in [(false, 1), (true, 2)] {
-        let list = store
-            .list_deployments(&workspace, show_deleted, None, 10)
-            .await;
+        let list = DeploymentList {
+            workspace: &workspace,
+            show_deleted,
+            order: DeploymentOrder::Name,
+        };
+        let list = store.list_deployments(list, None, 10).await;
         assert_eq!(list.unwrap().items.len(), count);
     }
     let again = store

@@ -2,8 +2,10 @@ use chassis::testing::TestDatabase;
 use model::WorkspaceName;
 
 use super::{Fixture, image, name, new_deployment, time};
-use crate::domain::{Delivery, Deployment, ExecutionMode, History, NewDeployment};
-use crate::store::Error;
+use crate::domain::{
+    Delivery, Deployment, DeploymentChanges, ExecutionMode, History, NewDeployment,
+};
+use crate::store::{DeploymentList, DeploymentOrder, Error};
 
 chassis::on_both_databases!(crate::store::MIGRATIONS;
     every_field_of_a_deployment_comes_back,
@@ -12,6 +14,7 @@ chassis::on_both_databases!(crate::store::MIGRATIONS;
     a_deployment_that_is_only_validated_is_not_created,
     a_missing_deployment_is_none,
     deployments_are_listed_by_name_page_by_page,
+    deployments_are_listed_in_every_order,
     a_deployment_shows_where_its_history_stands,
 );
 
@@ -150,7 +153,7 @@ async fn deployments_are_listed_by_name_page_by_page(database: TestDatabase) {
     loop {
         let page = fixture
             .store
-            .list_deployments(&workspace, false, after, 2)
+            .list_deployments(by_name(&workspace), after, 2)
             .await
             .unwrap();
         ids.extend(
@@ -164,6 +167,66 @@ async fn deployments_are_listed_by_name_page_by_page(database: TestDatabase) {
         }
     }
     assert_eq!(ids, ["a", "a-z", "a1", "ab", "b"]);
+}
+
+fn by_name(workspace: &WorkspaceName) -> DeploymentList<'_> {
+    DeploymentList {
+        workspace,
+        show_deleted: false,
+        order: DeploymentOrder::Name,
+    }
+}
+
+async fn deployments_are_listed_in_every_order(database: TestDatabase) {
+    let fixture = Fixture::new(database);
+    // The second and the third are of one moment.
+    for (id, second) in [("c", 1), ("a", 2), ("d", 2), ("b", 3)] {
+        let new = NewDeployment {
+            create_time: time(second),
+            ..new_deployment(id)
+        };
+        fixture.create(&new).await;
+    }
+    let moved = DeploymentChanges {
+        display_name: Some("moved".to_owned()),
+        ..DeploymentChanges::default()
+    };
+    let update = fixture
+        .store
+        .update_deployment(&name("c"), &moved, "", None, time(9))
+        .await;
+    update.unwrap();
+    let workspace = WorkspaceName::new("data").unwrap();
+    for (order, expected) in [
+        (DeploymentOrder::Name, "abcd"),
+        (DeploymentOrder::NameDescending, "dcba"),
+        (DeploymentOrder::CreateTime, "cadb"),
+        (DeploymentOrder::CreateTimeDescending, "bdac"),
+        (DeploymentOrder::UpdateTime, "adbc"),
+        (DeploymentOrder::UpdateTimeDescending, "cbda"),
+    ] {
+        let list = DeploymentList {
+            order,
+            ..by_name(&workspace)
+        };
+        for limit in 1..=4 {
+            let mut ids = String::new();
+            let mut after = None;
+            loop {
+                let page = fixture
+                    .store
+                    .list_deployments(list, after, limit)
+                    .await
+                    .unwrap();
+                after = page.items.last().map(|deployment| deployment.uid);
+                ids.extend(page.items.iter().map(|deployment| deployment.name.id()));
+                if !page.more {
+                    break;
+                }
+            }
+            assert_eq!(ids, expected, "{order:?} by {limit}");
+        }
+    }
 }
 
 async fn a_deployment_shows_where_its_history_stands(database: TestDatabase) {

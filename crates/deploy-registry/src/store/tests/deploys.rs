@@ -6,8 +6,8 @@ use model::{DagDeployMode, DeployName, DeployState};
 
 use super::{Fixture, dags, image, name, new_deploy, new_deployment, number, number_of, time};
 use crate::domain::{
-    Component, Deploy, DeployTrigger, DeployType, GitSource, ImageVerification, NewDeployment,
-    Refusal, Shipment,
+    Component, Deploy, DeployFilter, DeployTrigger, DeployType, GitSource, ImageVerification,
+    NewDeployment, Refusal, Shipment,
 };
 use crate::store::{Error, Listing, NewDeploy};
 
@@ -24,6 +24,8 @@ chassis::on_both_databases!(crate::store::MIGRATIONS;
     deploys_are_listed_newest_first_while_more_arrive,
     a_list_tells_whether_there_is_more,
     a_list_of_large_rows_is_cut_short,
+    deploys_are_found_by_a_filter_page_by_page,
+    a_filter_looks_at_a_bounded_number_of_deploys,
     deploys_of_one_deployment_are_not_those_of_another,
     a_missing_deployment_takes_no_deploy,
 );
@@ -430,9 +432,77 @@ async fn a_missing_deployment_takes_no_deploy(database: TestDatabase) {
     assert_eq!(
         fixture
             .store
-            .list_deploys(&name("etl"), None, 10)
+            .list_deploys(&name("etl"), &DeployFilter::default(), None, 10)
             .await
             .unwrap(),
         None
     );
+}
+
+async fn deploys_are_found_by_a_filter_page_by_page(database: TestDatabase) {
+    let fixture = Fixture::with_deployment(database).await;
+    for number in 1..=9 {
+        let new = NewDeploy {
+            description: if number % 3 == 0 { "Third" } else { "other" }.to_owned(),
+            time: time(number),
+            ..new_deploy(image('a'))
+        };
+        fixture
+            .store
+            .create_deploy(&new, None, false)
+            .await
+            .unwrap();
+    }
+    let numbers = async |filter: &str, before, limit| {
+        let page = fixture.filtered(filter, before, limit).await;
+        let numbers = page.items.iter().map(|(number, entry)| {
+            assert!(entry.is_some());
+            number.get()
+        });
+        (numbers.collect::<Vec<_>>(), page.more)
+    };
+    let third = "description : third";
+    assert_eq!(numbers(third, None, 10).await, (vec![9, 6, 3], false));
+    assert_eq!(numbers(third, None, 2).await, (vec![9, 6], true));
+    assert_eq!(numbers(third, Some(6), 2).await, (vec![3], false));
+    let since = "create_time >= 2026-01-01T00:00:05Z AND create_time < 2026-01-01T00:00:08Z";
+    assert_eq!(numbers(since, None, 10).await, (vec![7, 6, 5], false));
+    assert_eq!(numbers("state = FAILED", None, 10).await, (vec![], false));
+}
+
+async fn a_filter_looks_at_a_bounded_number_of_deploys(database: TestDatabase) {
+    let fixture = Fixture::with_deployment(database).await;
+    fixture.ship(image('a')).await;
+    fixture
+        .set(
+            "WITH RECURSIVE numbers (number) AS (
+                 SELECT 2 UNION ALL SELECT number + 1 FROM numbers WHERE number < 5000
+             )
+             INSERT INTO deploys
+                 (deployment_uid, number, deploy_type, deploy_trigger, description, revision,
+                  revision_digest, changed_components, settings, state, created_by, create_time,
+                  deploy_time, update_time)
+             SELECT d.deployment_uid, n.number, d.deploy_type, d.deploy_trigger, 'bulk', d.revision,
+                    d.revision_digest, d.changed_components, d.settings, d.state, d.created_by,
+                    d.create_time, d.deploy_time, d.update_time
+             FROM deploys d, numbers n",
+            args![],
+        )
+        .await;
+    fixture
+        .set(
+            "UPDATE deployments SET latest_number = 5000, current_number = 5000",
+            args![],
+        )
+        .await;
+    let mut before = None;
+    for last in [3_001, 1_001] {
+        let page = fixture.filtered("description != bulk", before, 10).await;
+        assert_eq!(page.items, [(number(last), None)]);
+        assert!(page.more);
+        before = Some(last);
+    }
+    let page = fixture.filtered("description != bulk", before, 10).await;
+    let found = page.items.iter().map(|(number, _)| number.get());
+    assert_eq!((found.collect::<Vec<_>>(), page.more), (vec![1], false));
 }

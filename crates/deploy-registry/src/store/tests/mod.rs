@@ -95,9 +95,26 @@ impl Fixture {
 
     /// A part of the history of `etl`.
     async fn page(&self, before: Option<i64>, limit: usize) -> Listing<Entry> {
+        let Listing { items, more } = self.filtered("", before, limit).await;
+        let items = items.into_iter().map(|(_, entry)| entry.unwrap());
+        Listing {
+            items: items.collect(),
+            more,
+        }
+    }
+
+    /// A part of those deploys of `etl` that a filter lets through.
+    async fn filtered(
+        &self,
+        filter: &str,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Listing<(DeployNumber, Option<Entry>)> {
+        let filter = crate::api::deploy_filter(filter);
+        let before = before.map(number);
         let page = self
             .store
-            .list_deploys(&name("etl"), before.map(number), limit)
+            .list_deploys(&name("etl"), &filter, before, limit)
             .await;
         page.unwrap().unwrap()
     }
