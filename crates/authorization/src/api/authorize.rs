@@ -5,6 +5,7 @@ use model::names::{Level, ResourceName};
 use model::permissions::{Permission, PermissionSet};
 
 use super::Authorization;
+use super::asked::Asked;
 use crate::decision_log::Question;
 use crate::domain::decision::Decision;
 use crate::domain::index::Index;
@@ -48,6 +49,31 @@ pub(super) fn authorize(
     } else {
         Err(Problem::not_found(resource.level().as_str(), resource))
     }
+}
+
+/// Refuses those who may not make a change before they wait for their turn to make it: a storm of
+/// their calls must not keep anybody from taking a role away.
+///
+/// It only spares others the wait. Who passes is authorized again when it is their turn.
+pub(super) async fn admit(
+    service: &Authorization,
+    asked: &Asked,
+    permission: Permission,
+    resource: &ResourceName,
+) -> Result<(), Problem> {
+    let Asked {
+        subject,
+        credential,
+        token_id: _,
+    } = asked;
+    let now = service.environment.now();
+    if let Ok(index) = service.policy.remembered(credential)
+        && let Decision::Allowed(_) = index.decide(subject, permission, resource, now)
+    {
+        return Ok(());
+    }
+    let index = service.policy.newest(credential).await?;
+    authorize(service, &index, subject, permission, resource)
 }
 
 /// What it takes to administer the roles of a resource.

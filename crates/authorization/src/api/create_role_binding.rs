@@ -12,7 +12,7 @@ use proto::authorization::v1::{self as pb, CreateRoleBindingRequest, CreateRoleB
 use tonic::Request;
 
 use super::asked::Asked;
-use super::authorize::{administering, authorize};
+use super::authorize::{administering, admit, authorize};
 use super::change::{self, Attempts};
 use super::{Authorization, encode, problems};
 use crate::domain::grant_rule;
@@ -33,11 +33,13 @@ pub(super) async fn handle(
     let request = request.into_inner();
     let parent = parent(&request)?;
     let now = service.environment.now();
+    let asked = Asked::caller(&caller, now)?;
+    admit(service, &asked, administering(&parent), &parent).await?;
     let Asked {
         subject,
         credential,
         token_id: _,
-    } = Asked::caller(&caller, now)?;
+    } = asked;
 
     let mut attempts = Attempts::begin(service, &credential).await;
     let Changed {

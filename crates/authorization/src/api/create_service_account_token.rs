@@ -14,7 +14,7 @@ use proto::authorization::v1::{
 use tonic::Request;
 
 use super::asked::Asked;
-use super::authorize::authorize;
+use super::authorize::{admit, authorize};
 use super::change::Attempts;
 use super::{Authorization, encode, problems};
 use crate::domain::grant_rule;
@@ -33,11 +33,13 @@ pub(super) async fn handle(
     let account = account(&request)?;
     let parent = account.parent();
     let now = service.environment.now();
+    let asked = Asked::caller(&caller, now)?;
+    admit(service, &asked, creating(&parent), &parent).await?;
     let Asked {
         subject,
         credential,
         token_id: _,
-    } = Asked::caller(&caller, now)?;
+    } = asked;
 
     let id = TokenId(service.environment.new_uuid());
     let mut attempts = Attempts::begin(service, &credential).await;

@@ -10,7 +10,7 @@ use tonic::Request;
 
 use super::Authorization;
 use super::asked::Asked;
-use super::authorize::{administering, authorize};
+use super::authorize::{administering, admit, authorize};
 use super::change::{self, Attempts};
 use crate::store::Changed;
 
@@ -23,11 +23,13 @@ pub(super) async fn handle(
     let name = name(&request)?;
     let resource = name.parent();
     let now = service.environment.now();
+    let asked = Asked::caller(&caller, now)?;
+    admit(service, &asked, administering(&resource), &resource).await?;
     let Asked {
         subject,
         credential,
         token_id: _,
-    } = Asked::caller(&caller, now)?;
+    } = asked;
 
     let mut attempts = Attempts::begin(service, &credential).await;
     let Changed {

@@ -11,7 +11,7 @@ use proto::authorization::v1::{
 use tonic::Request;
 
 use super::asked::Asked;
-use super::authorize::authorize;
+use super::authorize::{admit, authorize};
 use super::change::{self, Attempts};
 use super::{Authorization, encode};
 use crate::domain::tokens::TokenName;
@@ -29,11 +29,13 @@ pub(super) async fn handle(
     };
     let parent = name.account.parent();
     let now = service.environment.now();
+    let asked = Asked::caller(&caller, now)?;
+    admit(service, &asked, revoking(&parent), &parent).await?;
     let Asked {
         subject,
         credential,
         token_id: _,
-    } = Asked::caller(&caller, now)?;
+    } = asked;
 
     let mut attempts = Attempts::begin(service, &credential).await;
     let Changed {

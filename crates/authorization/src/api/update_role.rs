@@ -10,7 +10,7 @@ use proto::authorization::v1::{self as pb, UpdateRoleRequest, UpdateRoleResponse
 use tonic::Request;
 
 use super::asked::Asked;
-use super::authorize::{administering, authorize};
+use super::authorize::{administering, admit, authorize};
 use super::change::{self, Attempts};
 use super::{Authorization, encode, problems, role_fields};
 use crate::domain::grant_rule;
@@ -29,11 +29,13 @@ pub(super) async fn handle(
     let name = name(&request)?;
     let parent = name.parent();
     let now = service.environment.now();
+    let asked = Asked::caller(&caller, now)?;
+    admit(service, &asked, administering(&parent), &parent).await?;
     let Asked {
         subject,
         credential,
         token_id: _,
-    } = Asked::caller(&caller, now)?;
+    } = asked;
 
     let mut attempts = Attempts::begin(service, &credential).await;
     let Changed {

@@ -11,6 +11,7 @@ mod policy_changes;
 mod role_bindings;
 mod roles;
 mod service_accounts;
+mod turns;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
