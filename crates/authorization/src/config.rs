@@ -1,5 +1,7 @@
 //! The settings of the service.
 
+use std::path::PathBuf;
+
 use chassis::config::{DatabaseArgs, KeyArgs, ListenArgs};
 
 use crate::decision_log::SampleRate;
@@ -28,4 +30,9 @@ pub struct Args {
         default_value = "0.0"
     )]
     pub decision_log_sample_rate: SampleRate,
+
+    /// Policy file to apply at start, before the service answers; give it several times for several
+    /// files, which are applied in that order
+    #[arg(long, env = "REPRISE_POLICY_FILE", value_name = "FILE")]
+    pub policy_file: Vec<PathBuf>,
 }

@@ -7,6 +7,7 @@
 //! | `domain` | the rules: what a binding gives, who may grant what |
 //! | `decision_log` | what was refused and which permits were issued, for whoever watches |
 //! | `policy` | the whole policy in memory, and how fresh it is |
+//! | `policy_files` | policy files that are applied at start |
 //! | `store` | what is kept, on SQLite and on PostgreSQL |
 //! | `token_uses` | when the tokens of service accounts were last seen |
 //! | [`serve`] | starting and stopping |
@@ -27,9 +28,11 @@ mod config;
 mod decision_log;
 mod domain;
 mod policy;
+mod policy_files;
 mod service;
 mod store;
 mod token_uses;
 
 pub use config::Args;
+pub use policy_files::PolicyFileError;
 pub use service::{StartError, serve};

@@ -23,6 +23,7 @@ use crate::api::{Authorization, PUBLIC_METHODS};
 use crate::config::Args;
 use crate::decision_log;
 use crate::policy::{self, Policy};
+use crate::policy_files::{self, PolicyFileError};
 use crate::store::{self, MIGRATIONS, Store};
 use crate::token_uses::TokenUses;
 
@@ -48,6 +49,9 @@ pub enum StartError {
     /// The policy cannot be read.
     #[error("cannot read the policy")]
     Policy(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A policy file cannot be applied.
+    #[error(transparent)]
+    PolicyFile(#[from] PolicyFileError),
     /// The port cannot be used.
     #[error("the listener is broken")]
     Listener(#[source] std::io::Error),
@@ -79,7 +83,7 @@ impl From<NameError> for StartError {
 ///
 /// # Errors
 ///
-/// If the keys, the database, the policy or the port cannot be used, or serving fails.
+/// If the keys, the database, the policy, a policy file or the port cannot be used, or serving fails.
 pub async fn serve(
     args: Args,
     listener: TcpListener,
@@ -91,6 +95,7 @@ pub async fn serve(
         database: database_args,
         keys,
         decision_log_sample_rate,
+        policy_file,
     } = args;
     let tls = listen
         .tls
@@ -118,6 +123,8 @@ pub async fn serve(
     let store = Store::new(database.clone());
     bootstrap(&store, &environment).await?;
     let policy = Arc::new(Policy::load(store.clone(), environment.clone()).await?);
+
+    policy_files::apply(&policy_file, &store, &policy, &environment).await?;
 
     let (decisions, writer) = decision_log::open(decision_log_sample_rate);
     let (stopping, stopped) = watch::channel(());

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use chassis::telemetry::LogFormat;
 use clap::{Parser, Subcommand};
 
-use crate::commands::{admin_token, init, rotate_signing_key, trust_issuer, up};
+use crate::commands::{admin_token, init, policy, rotate_signing_key, trust_issuer, up};
 
 /// Keeps the deploy history of Apache Airflow Deployments, and rolls one back to an earlier deploy.
 ///
@@ -49,6 +49,7 @@ pub(crate) enum Command {
     AdminToken(admin_token::Args),
     RotateSigningKey(rotate_signing_key::Args),
     TrustIssuer(trust_issuer::Args),
+    Policy(policy::Args),
     /// Run the authorization service: who may do what
     Authorization(authorization::Args),
     /// Run the deploy-registry: Deployments and the history of their deploys
@@ -66,7 +67,8 @@ impl Command {
             Self::Init(_)
             | Self::AdminToken(_)
             | Self::RotateSigningKey(_)
-            | Self::TrustIssuer(_) => "warn,rustls_platform_verifier=off",
+            | Self::TrustIssuer(_)
+            | Self::Policy(_) => "warn,rustls_platform_verifier=off",
             // PostgreSQL's notices are of schemas and tables that are there already. What the TLS
             // verifier refuses is told by whoever has called.
             Self::Up(_) | Self::Authorization(_) | Self::Registry(_) | Self::Orchestrator(_) => {

@@ -2,6 +2,7 @@
 //!
 //! | module | what it is |
 //! | --- | --- |
+//! | [`bearer`] | calling a service as somebody who has a token |
 //! | [`cli`] | the command line |
 //! | [`commands`] | one file per command |
 //! | [`demo`] | `reprise demo`, the main job from end to end |
@@ -9,6 +10,7 @@
 //! | [`stop`] | the signal to stop |
 //! | [`tokens`] | tokens that the holder of the keys can make |
 
+mod bearer;
 mod cli;
 mod commands;
 mod demo;
@@ -51,6 +53,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::AdminToken(args) => commands::admin_token::run(&args),
         Command::RotateSigningKey(args) => commands::rotate_signing_key::run(&args),
         Command::TrustIssuer(args) => commands::trust_issuer::run(args).await,
+        Command::Policy(args) => commands::policy::run(args).await,
         Command::Authorization(args) => commands::services::authorization(args).await,
         Command::Registry(args) => commands::services::registry(args).await,
         Command::Orchestrator(args) => commands::services::orchestrator(args).await,

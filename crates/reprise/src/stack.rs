@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -90,10 +90,11 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    /// Starts the services with all their data in `folder`, which is made if it is missing. They run
-    /// until `stop` resolves, or one of them fails.
+    /// Starts the services with all their data in `folder`, which is made if it is missing, and these
+    /// policy files. They run until `stop` resolves, or one of them fails.
     pub(crate) fn start(
         folder: &Path,
+        policy_files: &[PathBuf],
         listeners: Listeners,
         environment: Environment,
         stop: impl Future<Output = ()> + Send + 'static,
@@ -113,7 +114,10 @@ impl Stack {
         let registry_address = ("--registry-address", at(addresses.registry));
         let bundle_store = ("--bundle-store", folder.join("bundles").into());
 
-        let args = settings(folder, "authorization", [])?;
+        let policy_files = policy_files
+            .iter()
+            .map(|file| ("--policy-file", file.into()));
+        let args = settings(folder, "authorization", policy_files)?;
         let serving = authorization::serve(
             args,
             authorization,
@@ -222,10 +226,10 @@ fn flatten(ended: Result<Result<()>, JoinError>) -> Result<()> {
 
 /// A service's settings, as its own command line would be read with these flags. What is not given
 /// has its default: the environment variables are for services that run alone.
-fn settings<A: clap::Args, const N: usize>(
+fn settings<'a, A: clap::Args>(
     folder: &Path,
     service: &str,
-    flags: [(&str, OsString); N],
+    flags: impl IntoIterator<Item = (&'a str, OsString)>,
 ) -> Result<A> {
     let mut database = OsString::from("sqlite:");
     database.push(folder.join(format!("{service}.db")));

@@ -1,5 +1,6 @@
 //! The RPCs of the service: one file each, named like the RPC.
 
+mod apply_policy;
 mod asked;
 mod authorize;
 mod batch_check_permissions;
@@ -68,14 +69,6 @@ fn answer<T>(result: Result<T, Problem>) -> Answer<T> {
     result.map(Response::new).map_err(Status::from)
 }
 
-fn unfinished() -> Problem {
-    Problem::new(
-        tonic::Code::Unimplemented,
-        proto::common::v1::ErrorReason::MethodUnknown,
-        "the method is not finished",
-    )
-}
-
 #[rustfmt::skip] // One line per RPC: this is the table of contents.
 #[deny(clippy::missing_trait_methods)]
 #[tonic::async_trait]
@@ -98,7 +91,7 @@ impl AuthorizationService for Authorization {
     async fn create_service_account_token(&self, request: Request<pb::CreateServiceAccountTokenRequest>) -> Answer<pb::CreateServiceAccountTokenResponse> { answer(create_service_account_token::handle(self, request).await) }
     async fn list_service_account_tokens(&self, request: Request<pb::ListServiceAccountTokensRequest>) -> Answer<pb::ListServiceAccountTokensResponse> { answer(list_service_account_tokens::handle(self, request).await) }
     async fn revoke_service_account_token(&self, request: Request<pb::RevokeServiceAccountTokenRequest>) -> Answer<pb::RevokeServiceAccountTokenResponse> { answer(revoke_service_account_token::handle(self, request).await) }
-    async fn apply_policy(&self, _: Request<pb::ApplyPolicyRequest>) -> Answer<pb::ApplyPolicyResponse> { answer(Err(unfinished())) }
+    async fn apply_policy(&self, request: Request<pb::ApplyPolicyRequest>) -> Answer<pb::ApplyPolicyResponse> { answer(apply_policy::handle(self, request).await) }
     async fn list_policy_changes(&self, request: Request<pb::ListPolicyChangesRequest>) -> Answer<pb::ListPolicyChangesResponse> { answer(list_policy_changes::handle(self, request).await) }
     async fn get_signing_keys(&self, _: Request<pb::GetSigningKeysRequest>) -> Answer<pb::GetSigningKeysResponse> { answer(get_signing_keys::handle(self)) }
 }

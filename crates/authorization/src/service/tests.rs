@@ -35,6 +35,7 @@ fn args(folder: &Path) -> Args {
             oidc_ca: None,
         },
         decision_log_sample_rate: "1".parse().unwrap(),
+        policy_file: Vec::new(),
     }
 }
 

@@ -5,6 +5,7 @@
 //! | [`policy`] | `policy`, and all of `roles` and `role_bindings` at once |
 //! | [`roles`] | `roles` |
 //! | [`role_bindings`] | `role_bindings` |
+//! | [`apply`] | `built_in_role_changes`, and all that a policy file brings |
 //! | [`policy_changes`] | `policy_changes` |
 //! | [`service_accounts`] | `service_accounts`, `service_account_tokens` |
 //! | [`grants`] | `grants` |
@@ -17,6 +18,7 @@
 //! - A change that changes nothing does not move the revision.
 //! - What moves the revision is recorded in the same transaction: what, by whom, when and why.
 
+mod apply;
 mod document;
 mod error;
 mod grants;

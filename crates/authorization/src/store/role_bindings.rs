@@ -26,15 +26,15 @@ pub(crate) struct ListedBindings {
 }
 
 #[derive(sqlx::FromRow)]
-struct BindingRow {
+pub(super) struct BindingRow {
     id: Uuid,
-    resource: String,
-    principal: String,
-    role: String,
+    pub(super) resource: String,
+    pub(super) principal: String,
+    pub(super) role: String,
     created_by: String,
     create_time: i64,
     expire_time: Option<i64>,
-    managed_by: Option<String>,
+    pub(super) managed_by: Option<String>,
 }
 
 impl TryFrom<BindingRow> for RoleBinding {
@@ -282,7 +282,6 @@ pub(super) async fn insert(
 }
 
 /// Changes when a binding expires, and which policy file keeps it: what else it says stays.
-#[expect(dead_code, reason = "calls never change a binding, policy files will")]
 pub(super) async fn update(
     transaction: &mut Connection,
     binding: &RoleBinding,
@@ -396,6 +395,18 @@ pub(super) async fn check_administrator_left(
         return Err(Error::LastAdministrator(before.name.clone()));
     }
     Ok(())
+}
+
+/// All bindings; they are not bounded, since the index has all of them.
+pub(super) async fn all(connection: &mut Connection) -> Result<Vec<BindingRow>, Error> {
+    let rows = connection
+        .fetch_all::<BindingRow>(
+            "SELECT id, resource, principal, role, created_by, create_time, expire_time, managed_by
+             FROM role_bindings",
+            args![],
+        )
+        .await?;
+    Ok(rows)
 }
 
 async fn find(

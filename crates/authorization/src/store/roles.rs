@@ -14,8 +14,8 @@ use crate::domain::policy::{PolicyRevision, Role};
 use crate::domain::policy_change::{Author, Change};
 
 #[derive(sqlx::FromRow)]
-struct RoleRow {
-    name: String,
+pub(super) struct RoleRow {
+    pub(super) name: String,
     display_name: String,
     description: String,
     permissions: String,
@@ -23,7 +23,7 @@ struct RoleRow {
     create_time: i64,
     updated_by: String,
     update_time: i64,
-    managed_by: Option<String>,
+    pub(super) managed_by: Option<String>,
 }
 
 impl TryFrom<RoleRow> for Role {
@@ -346,6 +346,19 @@ pub(super) async fn delete(transaction: &mut Connection, name: &RoleName) -> Res
     deleted
         .ok_or_else(|| Error::NoSuchRole(name.clone()))?
         .try_into()
+}
+
+/// All roles; they are not bounded, since the index has all of them.
+pub(super) async fn all(connection: &mut Connection) -> Result<Vec<RoleRow>, Error> {
+    let rows = connection
+        .fetch_all::<RoleRow>(
+            "SELECT name, display_name, description, permissions, created_by, create_time,
+                    updated_by, update_time, managed_by
+             FROM roles",
+            args![],
+        )
+        .await?;
+    Ok(rows)
 }
 
 async fn find(connection: &mut Connection, name: &RoleName) -> Result<Option<Role>, Error> {

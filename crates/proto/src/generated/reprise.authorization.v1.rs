@@ -847,14 +847,17 @@ pub struct ApplyPolicyResponse {
     /// name is the name of the policy, as its file says.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// changes are what was changed, or would be. Empty if everything is as the file says. Without a
-    /// policy_revision and a time if nothing was changed.
+    /// changes are what was changed, or would be: the first 1,000. Empty if everything is as the file
+    /// says. With validate_only they have no policy_revision and no change_time.
     #[prost(message, repeated, tag = "2")]
     pub changes: ::prost::alloc::vec::Vec<PolicyChange>,
-    /// policy_revision is the policy that has the changes; with validate_only the one that was looked
-    /// at.
+    /// policy_revision is the policy that has the changes; with validate_only, or if there are none,
+    /// the one that was looked at.
     #[prost(int64, tag = "3")]
     pub policy_revision: i64,
+    /// change_count is how many changes there are, all told.
+    #[prost(int32, tag = "4")]
+    pub change_count: i32,
 }
 /// ListPolicyChangesRequest is the request of ListPolicyChanges.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1650,8 +1653,8 @@ pub mod authorization_service_client {
         /// what would change and changes nothing. All of it happens at once or not at all.
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on every
-        /// resource where something changes, by its level, and every permission that somebody gains. Safe to
-        /// retry: applied again, a file changes nothing. Errors: INVALID_FIELDS, PERMISSION_MISSING,
+        /// resource that the file names or where something changes, by its level, and every permission that
+        /// somebody gains. Safe to retry: applied again, a file changes nothing. Errors: INVALID_FIELDS, PERMISSION_MISSING,
         /// RESOURCE_NOT_FOUND, GRANT_EXCEEDS_OWN_PERMISSIONS, ROLE_BOUND, ROLE_TOO_WIDE,
         /// LAST_ADMINISTRATOR, MANAGED_BY_ANOTHER_POLICY.
         pub async fn apply_policy(
@@ -2042,8 +2045,8 @@ pub mod authorization_service_server {
         /// what would change and changes nothing. All of it happens at once or not at all.
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on every
-        /// resource where something changes, by its level, and every permission that somebody gains. Safe to
-        /// retry: applied again, a file changes nothing. Errors: INVALID_FIELDS, PERMISSION_MISSING,
+        /// resource that the file names or where something changes, by its level, and every permission that
+        /// somebody gains. Safe to retry: applied again, a file changes nothing. Errors: INVALID_FIELDS, PERMISSION_MISSING,
         /// RESOURCE_NOT_FOUND, GRANT_EXCEEDS_OWN_PERMISSIONS, ROLE_BOUND, ROLE_TOO_WIDE,
         /// LAST_ADMINISTRATOR, MANAGED_BY_ANOTHER_POLICY.
         async fn apply_policy(

@@ -37,6 +37,11 @@ pub(crate) struct Args {
     #[arg(long, env = "REPRISE_ORCHESTRATOR_LISTEN", value_name = "ADDRESS:PORT",
           default_value_t = Addresses::DEFAULT.orchestrator)]
     pub orchestrator_listen: SocketAddr,
+
+    /// Policy file to apply at start; give it several times for several files, which are applied in
+    /// that order
+    #[arg(long, env = "REPRISE_POLICY_FILE", value_name = "FILE")]
+    pub policy_file: Vec<PathBuf>,
 }
 
 /// Runs the command.
@@ -46,6 +51,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         authorization_listen,
         registry_listen,
         orchestrator_listen,
+        policy_file,
     } = args;
     let data_dir = data_dir.map_or_else(default_data_dir, Ok)?;
     let data_dir = std::path::absolute(&data_dir)?;
@@ -57,6 +63,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     .await?;
     let mut stack = Stack::start(
         &data_dir,
+        &policy_file,
         listeners,
         Environment::system(),
         stop::signalled()?,

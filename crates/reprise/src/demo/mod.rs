@@ -29,7 +29,7 @@ pub(crate) async fn run() -> Result<()> {
     let environment = Environment::system();
     let listeners = Listeners::open(Addresses::any_port()).await?;
     let (stop, stopped) = oneshot::channel::<()>();
-    let mut stack = Stack::start(folder.path(), listeners, environment, async {
+    let mut stack = Stack::start(folder.path(), &[], listeners, environment, async {
         // Resolves, too, when the sender is dropped.
         let _ = stopped.await;
     })?;

@@ -6,16 +6,10 @@ use anyhow::{Context, Result};
 use proto::authorization::v1::authorization_service_client::AuthorizationServiceClient;
 use proto::registry::v1::deploy_registry_service_client::DeployRegistryServiceClient;
 use proto::rollback::v1::rollback_service_client::RollbackServiceClient;
-use tonic::metadata::{Ascii, MetadataValue};
-use tonic::service::Interceptor;
-use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
+use tonic::transport::Endpoint;
 
+use crate::bearer::{self, PersonalChannel};
 use crate::stack::Addresses;
-
-/// A connection that calls as one person.
-pub(super) type PersonalChannel = InterceptedService<Channel, Bearer>;
 
 /// One caller, with a client of each service.
 pub(super) struct Person {
@@ -50,20 +44,5 @@ pub(super) async fn channel(address: SocketAddr, token: &str) -> Result<Personal
         .connect()
         .await
         .with_context(|| format!("cannot connect to {address}"))?;
-    let mut bearer = MetadataValue::try_from(format!("Bearer {token}"))?;
-    bearer.set_sensitive(true);
-    Ok(InterceptedService::new(channel, Bearer(bearer)))
-}
-
-/// Puts a token into every call.
-#[derive(Clone)]
-pub(super) struct Bearer(MetadataValue<Ascii>);
-
-impl Interceptor for Bearer {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request
-            .metadata_mut()
-            .insert("authorization", self.0.clone());
-        Ok(request)
-    }
+    bearer::with_token(channel, token)
 }

@@ -19,8 +19,9 @@ use proto::rollback::v1::{
 use tokio_stream::StreamExt;
 use tonic::{Code, Response, Status};
 
-use super::people::{Person, PersonalChannel};
+use super::people::Person;
 use super::{DEPLOYMENT, WORKSPACE, bundles, show};
+use crate::bearer::PersonalChannel;
 
 /// A client of the registry.
 pub(super) type Registry = DeployRegistryServiceClient<PersonalChannel>;

@@ -1,5 +1,6 @@
 //! The RPCs together, on both databases, by the identities that tokens give.
 
+mod apply_policy;
 mod changed_roles;
 mod checks;
 mod decisions;
