@@ -174,3 +174,59 @@ async fn keys_that_are_missing_keep_the_service_from_starting() {
     .await;
     assert!(matches!(failed, Err(StartError::Keyring(_))), "{failed:?}");
 }
+
+/// Serves with this policy file until it has started or failed, and stops it.
+async fn start_with(folder: &Path, policy: &str) -> Result<(), StartError> {
+    let environment = Environment::system();
+    Keyring::init(folder.join("keys"), &environment).unwrap();
+    let mut args = args(folder);
+    let file = folder.join("policy.yaml");
+    std::fs::write(&file, policy).unwrap();
+    args.policy_file = vec![file];
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let served = serve(args, listener, environment, async {});
+    tokio::time::timeout(DEADLINE, served).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_example_of_a_policy_file_is_applied_at_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let example = include_str!("../../../../deploy/policy.yaml");
+    for _ in 0..2 {
+        start_with(folder.path(), example).await.unwrap();
+    }
+    let running = Running::start(folder.path()).await;
+    let bindings = pb::ListRoleBindingsRequest {
+        parent: "workspaces/data".to_owned(),
+        ..Default::default()
+    };
+    let bindings = running.as_admin(bindings);
+    let mut client = running.client().await;
+    let bindings = client.list_role_bindings(bindings).await.unwrap();
+    let bindings = bindings.into_inner().role_bindings;
+    assert_eq!(bindings.len(), 2);
+    for binding in bindings {
+        assert_eq!(binding.managed_by, "platform");
+        assert_eq!(binding.created_by, "service:authorization");
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_policy_file_that_cannot_be_applied_keeps_the_service_from_starting() {
+    let folder = tempfile::tempdir().unwrap();
+    for (policy, expected) in [
+        (
+            "version: 1\nname: a\nroles: [{name: roles/a, permissions: [fly]}]",
+            "policy.yaml: line 3, column 39: roles[0].permissions[0]: unknown permission",
+        ),
+        (
+            "version: 1\nname: a\nrole_bindings: [{resource: system, principal: 'user:x', role: roles/none}]",
+            "policy.yaml: role_bindings[0].role: roles/none does not exist",
+        ),
+    ] {
+        let failed = start_with(folder.path(), policy).await.unwrap_err();
+        let told = chain(&failed);
+        assert!(told.contains(expected), "{told}");
+    }
+}
