@@ -95,7 +95,7 @@ async fn pages_stay_stable_while_deploys_arrive(setup: Setup) {
             parent: DEPLOYMENT.to_owned(),
             page_size: 2,
             page_token,
-            ..ListDeploysRequest::default()
+            filter: String::new(),
         };
         let page = done(orders.sam.registry().list_deploys(request).await);
         numbers.extend(page.deploys.iter().map(|deploy| deploy.number));
