@@ -32,14 +32,21 @@ pub struct Args {
     )]
     pub authorization_address: String,
 
-    /// Folder for DAG bundles, as a path or a file:// URL; replicas share one
-    #[arg(long, env = "REPRISE_BUNDLE_STORE", value_name = "FOLDER")]
+    /// Where DAG bundles are kept: a folder, as a path or a file:// URL, or a bucket as
+    /// s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX, whose credentials are in the
+    /// environment variables AWS_…, GOOGLE_… or AZURE_…; replicas share one
+    #[arg(long, env = "REPRISE_BUNDLE_STORE", value_name = "FOLDER|URL")]
     pub bundle_store: BundleStoreUrl,
 
     /// The largest DAG bundle that is taken, in bytes
     #[arg(long, env = "REPRISE_MAX_BUNDLE_BYTES", value_name = "BYTES", default_value = "268435456",
           value_parser = clap::value_parser!(i64).range(1..))]
     pub max_bundle_bytes: i64,
+
+    /// How many bytes the DAG bundles of one Deployment may have, all together
+    #[arg(long, env = "REPRISE_BUNDLE_QUOTA_BYTES", value_name = "BYTES", default_value = "10737418240",
+          value_parser = clap::value_parser!(i64).range(1..))]
+    pub bundle_quota_bytes: i64,
 
     /// How long an upload may send nothing before it is given up, in seconds
     #[arg(long, env = "REPRISE_UPLOAD_STALL_SECONDS", value_name = "SECONDS", default_value = "30",
@@ -51,6 +58,11 @@ pub struct Args {
     #[arg(long, env = "REPRISE_RETENTION_DAYS", value_name = "DAYS", default_value = "90",
           value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub retention_days: u32,
+
+    /// How often bundles are removed that no deploy needs any more, in seconds
+    #[arg(long, env = "REPRISE_SWEEP_INTERVAL_SECONDS", value_name = "SECONDS", default_value = "3600",
+          value_parser = clap::value_parser!(u64).range(60..=604_800))]
+    pub sweep_interval_seconds: u64,
 
     /// Whether anybody can roll back at all; a Deployment has its own switch beside it
     #[arg(long, env = "REPRISE_ROLLBACKS", value_enum, default_value = "on")]
@@ -90,6 +102,10 @@ pub struct Args {
 impl Args {
     pub(crate) const fn upload_stall(&self) -> Duration {
         Duration::from_secs(self.upload_stall_seconds)
+    }
+
+    pub(crate) const fn sweep_interval(&self) -> Duration {
+        Duration::from_secs(self.sweep_interval_seconds)
     }
 }
 
@@ -143,6 +159,8 @@ mod tests {
         let args = parse(&[]).unwrap();
         assert_eq!(args.max_bundle_bytes, 256 * 1024 * 1024);
         assert_eq!(args.upload_stall(), Duration::from_secs(30));
+        assert_eq!(args.bundle_quota_bytes, 10 * 1024 * 1024 * 1024);
+        assert_eq!(args.sweep_interval(), Duration::from_secs(3_600));
         assert_eq!(args.retention_days, 90);
         assert_eq!(args.rollbacks, Switch::On);
         assert_eq!(args.image_verification, ImageVerification::Off);
@@ -157,7 +175,9 @@ mod tests {
             ["--upload-stall-seconds", "0"],
             ["--rollbacks", "maybe"],
             ["--image-verification", "perhaps"],
-            ["--bundle-store", "s3://bucket"],
+            ["--bundle-store", "ftp://bucket"],
+            ["--bundle-quota-bytes", "0"],
+            ["--sweep-interval-seconds", "59"],
         ] {
             assert!(parse(&more).is_err(), "{more:?}");
         }

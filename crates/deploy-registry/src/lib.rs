@@ -9,6 +9,7 @@
 //! store         the records, on SQLite and PostgreSQL
 //! bundle_store  the bytes of bundles, in an object store
 //! images        what image registries say of images
+//! sweep         removes the bundles that nothing needs
 //! ```
 //!
 //! Invariants:
@@ -19,6 +20,7 @@
 //!   revision; the registry composes the revision and derives the permissions itself.
 //! - A rollback id has at most one deploy. Once it is closed it has none, for ever.
 //! - A bundle belongs to one Deployment, and is there as a whole or not at all.
+//! - No bundle goes that a deploy needs which can be rolled back to, runs, or is the latest.
 
 mod api;
 mod bundle_store;
@@ -27,6 +29,7 @@ mod domain;
 mod images;
 mod service;
 mod store;
+mod sweep;
 
 pub use bundle_store::{BundleStoreUrl, BundleStoreUrlError};
 pub use config::{Args, ImageVerification, Switch};

@@ -28,6 +28,7 @@ use crate::config::{Args, ImageVerification, Switch};
 use crate::domain::Retention;
 use crate::images::{self, Images};
 use crate::store::{MIGRATIONS, Store};
+use crate::sweep::Sweeper;
 
 const NAME: ServiceName = ServiceName::DeployRegistry;
 const SCHEMA: &str = "reprise_registry";
@@ -84,6 +85,13 @@ pub async fn serve(
     )
     .await?;
     let store = Store::new(database.clone());
+    let retention = Retention::days(args.retention_days);
+    let sweeper = Sweeper {
+        store: store.clone(),
+        bundles: bundles.clone(),
+        environment: environment.clone(),
+        retention,
+    };
     let permits = PermitVerifier::new(
         trust.permit_keys().clone(),
         AUTHORIZATION_ISSUER,
@@ -102,13 +110,18 @@ pub async fn serve(
         permits: permits.clone(),
         catalog: Arc::new(catalog),
         environment: environment.clone(),
-        retention: Retention::days(args.retention_days),
+        retention,
         images,
         rollbacks_enabled: args.rollbacks == Switch::On,
         max_bundle_bytes: args.max_bundle_bytes,
+        bundle_quota: args.bundle_quota_bytes,
         upload_stall: args.upload_stall(),
     };
     let (stopped, mut stopping) = watch::channel(());
+    let mut sweep_stopping = stopping.clone();
+    let sweeping = tokio::spawn(sweeper.repeat(args.sweep_interval(), async move {
+        let _ = sweep_stopping.changed().await;
+    }));
     let forgetting = tokio::spawn(requests::forget_hourly(
         database.clone(),
         environment.clone(),
@@ -135,6 +148,9 @@ pub async fn serve(
     drop(stopped);
     if let Err(error) = forgetting.await {
         tracing::error!(%error, "the task that forgets old requests broke");
+    }
+    if let Err(error) = sweeping.await {
+        tracing::error!(%error, "the task that sweeps bundles broke");
     }
     database.close().await;
     Ok(served?)

@@ -56,3 +56,43 @@ CREATE INDEX agents_by_expire_time ON agents (expire_time);
 -- Whether the image registry confirmed the image, if it was asked, and what it did not confirm.
 ALTER TABLE deploys ADD COLUMN image_verification TEXT;
 ALTER TABLE deploys ADD COLUMN image_verification_reason TEXT;
+
+-- The bytes of all bundles of the Deployment, which its quota bounds.
+ALTER TABLE deployments ADD COLUMN bundle_bytes BIGINT NOT NULL DEFAULT 0;
+UPDATE deployments SET bundle_bytes =
+    (SELECT CAST(COALESCE(SUM(b.size_bytes), 0) AS BIGINT) FROM dag_bundles b WHERE b.deployment_uid = deployments.uid);
+
+-- Which object of the bundle store has the bytes.
+ALTER TABLE dag_bundles ADD COLUMN object TEXT NOT NULL DEFAULT '';
+-- When somebody last brought the bytes or asked to.
+ALTER TABLE dag_bundles ADD COLUMN use_time BIGINT NOT NULL DEFAULT 0;
+-- Since when nothing needs the bundle, as a sweep found.
+ALTER TABLE dag_bundles ADD COLUMN mark_time BIGINT;
+UPDATE dag_bundles SET object = sha256, use_time = create_time;
+
+-- Which bundles the revision of each deploy needs.
+CREATE TABLE deploy_bundles (
+    deployment_uid UUID    NOT NULL REFERENCES deployments (uid),
+    number         BIGINT  NOT NULL,
+    sha256         TEXT    NOT NULL,
+    PRIMARY KEY (deployment_uid, number, sha256)
+);
+
+CREATE INDEX deploy_bundles_by_sha256 ON deploy_bundles (deployment_uid, sha256, number);
+
+INSERT INTO deploy_bundles
+SELECT deployment_uid, number, revision::jsonb #>> '{dag_bundle,sha256}'
+FROM deploys
+WHERE revision::jsonb #>> '{dag_bundle,sha256}' IS NOT NULL
+UNION
+SELECT d.deployment_uid, d.number, b.value ->> 'sha256'
+FROM deploys d, jsonb_each(d.revision::jsonb -> 'dbt_bundles') b;
+
+-- Which replica sweeps, until when it does unless it says so again, and when the last sweep ended.
+-- There is one row at most.
+CREATE TABLE sweep (
+    one         BIGINT  NOT NULL PRIMARY KEY CHECK (one = 1),
+    holder      UUID    NOT NULL,
+    expire_time BIGINT  NOT NULL,
+    end_time    BIGINT  NOT NULL
+);

@@ -56,3 +56,43 @@ CREATE INDEX agents_by_expire_time ON agents (expire_time);
 -- Whether the image registry confirmed the image, if it was asked, and what it did not confirm.
 ALTER TABLE deploys ADD COLUMN image_verification TEXT;
 ALTER TABLE deploys ADD COLUMN image_verification_reason TEXT;
+
+-- The bytes of all bundles of the Deployment, which its quota bounds.
+ALTER TABLE deployments ADD COLUMN bundle_bytes INTEGER NOT NULL DEFAULT 0;
+UPDATE deployments SET bundle_bytes =
+    (SELECT CAST(COALESCE(SUM(b.size_bytes), 0) AS INTEGER) FROM dag_bundles b WHERE b.deployment_uid = deployments.uid);
+
+-- Which object of the bundle store has the bytes.
+ALTER TABLE dag_bundles ADD COLUMN object TEXT NOT NULL DEFAULT '';
+-- When somebody last brought the bytes or asked to.
+ALTER TABLE dag_bundles ADD COLUMN use_time INTEGER NOT NULL DEFAULT 0;
+-- Since when nothing needs the bundle, as a sweep found.
+ALTER TABLE dag_bundles ADD COLUMN mark_time INTEGER;
+UPDATE dag_bundles SET object = sha256, use_time = create_time;
+
+-- Which bundles the revision of each deploy needs.
+CREATE TABLE deploy_bundles (
+    deployment_uid BLOB    NOT NULL REFERENCES deployments (uid),
+    number         INTEGER NOT NULL,
+    sha256         TEXT    NOT NULL,
+    PRIMARY KEY (deployment_uid, number, sha256)
+) STRICT;
+
+CREATE INDEX deploy_bundles_by_sha256 ON deploy_bundles (deployment_uid, sha256, number);
+
+INSERT INTO deploy_bundles
+SELECT deployment_uid, number, json_extract(revision, '$.dag_bundle.sha256')
+FROM deploys
+WHERE json_extract(revision, '$.dag_bundle.sha256') IS NOT NULL
+UNION
+SELECT d.deployment_uid, d.number, json_extract(b.value, '$.sha256')
+FROM deploys d, json_each(d.revision, '$.dbt_bundles') b;
+
+-- Which replica sweeps, until when it does unless it says so again, and when the last sweep ended.
+-- There is one row at most.
+CREATE TABLE sweep (
+    one         INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+    holder      BLOB    NOT NULL,
+    expire_time INTEGER NOT NULL,
+    end_time    INTEGER NOT NULL
+) STRICT;

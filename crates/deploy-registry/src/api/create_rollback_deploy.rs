@@ -179,11 +179,8 @@ async fn preview(
     let mut missing_image = None;
     if let Some(Ok(composed)) = &composed {
         let uid = facts.deployment.uid;
-        let needed = composed.revision.bundles().into_keys().collect();
-        let unknown = registry.store.missing_bundles(uid, &needed).await;
-        missing = unknown.map_err(|error| about.problem(error))?;
         let Gone { bundles, image } = gone(registry, uid, composed).await?;
-        missing.extend(bundles);
+        missing = bundles;
         missing_image = image;
     }
     let now = registry.environment.now();
@@ -213,7 +210,7 @@ async fn preview(
 /// What a composed revision needs and is not there.
 #[derive(Default)]
 struct Gone {
-    /// The bundles whose bytes are gone.
+    /// The bundles that the Deployment does not have, or whose bytes are gone.
     bundles: BTreeSet<Sha256Digest>,
     image: Option<ImageDigest>,
 }
@@ -223,9 +220,16 @@ async fn gone(
     uid: DeploymentUid,
     composed: &ComposedRollback,
 ) -> Result<Gone, Problem> {
+    let needed = composed.revision.bundles();
+    let digests = needed.keys().copied().collect();
+    let objects = registry.store.bundle_objects(uid, &digests).await;
+    let objects = objects.map_err(|e| About::deployment(composed.name.deployment()).problem(e))?;
     let mut bundles = BTreeSet::new();
-    for (sha256, bundle) in composed.revision.bundles() {
-        let there = registry.bundles.has(uid, sha256, bundle.size).await;
+    for (sha256, bundle) in needed {
+        let there = match objects.get(&sha256) {
+            Some(object) => registry.bundles.has(uid, object, bundle.size).await,
+            None => Ok(false),
+        };
         if !there.map_err(errors::bundle_store)? {
             bundles.insert(sha256);
         }

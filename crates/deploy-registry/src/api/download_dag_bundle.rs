@@ -42,13 +42,13 @@ fn chunks(
     let size = bundle.size.bytes();
     stream::try_unfold((0, Sha256::new()), move |(from, mut hash)| {
         let bundles = bundles.clone();
-        let name = bundle.name.clone();
+        let (name, object) = (bundle.name.clone(), bundle.object.clone());
         async move {
             if from == size {
                 return Ok(None);
             }
             let to = size.min(from + CHUNK);
-            let read = bundles.read(uid, name.digest(), from..to).await;
+            let read = bundles.read(uid, &object, from..to).await;
             let bytes = read.map_err(|error| unreadable(&name, error))?;
             hash.update(&bytes);
             if to == size && Sha256Digest::new(hash.clone().finalize().into()) != name.digest() {

@@ -85,6 +85,7 @@ pub(super) fn deploy(entry: Entry, retention: Retention, sight: Sight) -> pb::De
         revision: after,
         revision_digest: _,
         image_verification,
+        artifacts_gone,
         changed,
         git,
         rollback,
@@ -104,6 +105,7 @@ pub(super) fn deploy(entry: Entry, retention: Retention, sight: Sight) -> pb::De
     pb::Deploy {
         image_verification: image_verification.into(),
         image_verification_reason,
+        artifacts_gone,
         number: name.number().get(),
         r#type: deploy_type(shipped).into(),
         trigger: trigger(made_by).into(),
@@ -179,6 +181,7 @@ pub(super) fn rollback_preview(
         etag: String::new(),
         image_verification: pb::ImageVerification::Unspecified.into(),
         image_verification_reason: String::new(),
+        artifacts_gone: false,
         name: name.to_string(),
         state_reason: String::new(),
         update_time: Some(timestamp(time)),
@@ -193,6 +196,7 @@ pub(super) fn dag_bundle(bundle: &StoredBundle) -> pb::DagBundle {
     let StoredBundle {
         name,
         size,
+        object: _,
         created_by,
         create_time,
     } = bundle;

@@ -15,6 +15,7 @@ use crate::bundle_store::{self, MOST_UPLOADS};
 use crate::domain::{Blocker, Hold, Obstacle, Refusal};
 use crate::images;
 use crate::store::Error;
+use crate::sweep;
 
 /// What the request was about.
 #[derive(Debug, Clone, Copy)]
@@ -105,6 +106,7 @@ impl<'a> About<'a> {
             Error::Blocked(blockers) => blocked(&blockers),
             error @ Error::PermitMismatch(_) => permit_invalid(error),
             Error::PermitUsed => permit_used(),
+            Error::QuotaExceeded { used, quota } => quota_exceeded(deployment, used, quota),
         }
     }
 }
@@ -143,11 +145,28 @@ pub(super) fn bundle_store(error: bundle_store::Error) -> Problem {
         .with("limit", MOST_UPLOADS)
         .retry_after(UPLOAD_AGAIN)
         .caused_by(error),
-        bundle_store::Error::Folder { path: _, source: _ } | bundle_store::Error::Store(_) => {
-            Problem::unavailable("the bundle store", error)
-        }
+        bundle_store::Error::Folder { path: _, source: _ }
+        | bundle_store::Error::Slow
+        | bundle_store::Error::Store(_) => Problem::unavailable("the bundle store", error),
     }
 }
+
+/// A sweep did not come to its end.
+pub(super) fn sweep(error: sweep::Error) -> Problem {
+    match error {
+        sweep::Error::Taken => Problem::new(
+            Code::Aborted,
+            ErrorReason::SweepInProgress,
+            "another sweep is going on, and does the same: wait for it, then call again",
+        )
+        .retry_after(SWEEP_AGAIN),
+        sweep::Error::Store(error) => unexpected(error),
+        sweep::Error::BundleStore(error) => bundle_store(error),
+    }
+}
+
+/// How long to wait while somebody else sweeps.
+const SWEEP_AGAIN: Duration = Duration::from_secs(10);
 
 /// An image registry does not say what it is asked. The log tells why.
 pub(super) fn image_registry(error: images::Error) -> Problem {
@@ -234,6 +253,20 @@ pub(super) fn permit_invalid(
         "a rollback deploy needs a permit of the authorization service for exactly this write",
     )
     .caused_by(cause)
+}
+
+fn quota_exceeded(deployment: &DeploymentName, used: i64, quota: i64) -> Problem {
+    Problem::new(
+        Code::ResourceExhausted,
+        ErrorReason::LimitExceeded,
+        format!(
+            "the bundles of {deployment} have {used} bytes, and may have {quota} in this \
+             installation: upload less, or wait until deploys have expired and their bundles are \
+             removed"
+        ),
+    )
+    .with("limit", quota)
+    .with("used", used)
 }
 
 pub(super) fn permit_used() -> Problem {

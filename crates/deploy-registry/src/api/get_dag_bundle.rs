@@ -36,7 +36,7 @@ pub(super) async fn find(
     let found = registry.store.bundle(&name).await;
     let found = found.map_err(|error| About::deployment(name.deployment()).problem(error))?;
     let (uid, bundle) = found.ok_or_else(|| errors::bundle_unknown(&name))?;
-    let there = registry.bundles.has(uid, name.digest(), bundle.size).await;
+    let there = registry.bundles.has(uid, &bundle.object, bundle.size).await;
     if there.map_err(errors::bundle_store)? {
         Ok((uid, bundle))
     } else {

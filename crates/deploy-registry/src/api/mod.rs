@@ -3,6 +3,7 @@
 
 mod access;
 mod close_rollback;
+mod collect_expired;
 mod configuration;
 mod create_deploy;
 mod create_deployment;
@@ -64,6 +65,8 @@ pub(crate) struct Registry {
     /// Whether rollbacks are switched on for the installation.
     pub(crate) rollbacks_enabled: bool,
     pub(crate) max_bundle_bytes: i64,
+    /// How many bytes the bundles of a Deployment may have.
+    pub(crate) bundle_quota: i64,
     /// How long an upload may send nothing.
     pub(crate) upload_stall: Duration,
 }
@@ -114,6 +117,7 @@ impl DeployRegistryService for Registry {
     async fn get_dag_bundle(&self, request: Request<pb::GetDagBundleRequest>) -> Answer<pb::GetDagBundleResponse> { answer(get_dag_bundle::handle(self, request).await) }
     async fn create_rollback_deploy(&self, request: Request<pb::CreateRollbackDeployRequest>) -> Answer<pb::CreateRollbackDeployResponse> { answer(create_rollback_deploy::handle(self, request).await) }
     async fn close_rollback(&self, request: Request<pb::CloseRollbackRequest>) -> Answer<pb::CloseRollbackResponse> { answer(close_rollback::handle(self, request).await) }
+    async fn collect_expired(&self, request: Request<pb::CollectExpiredRequest>) -> Answer<pb::CollectExpiredResponse> { answer(collect_expired::handle(self, request).await) }
 }
 
 /// The deploys that a filter asks for. For tests of the store.

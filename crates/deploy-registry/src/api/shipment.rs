@@ -59,6 +59,7 @@ pub(super) fn deploy(
         pinned_by: _,
         pin_time: _,
         mark: _,
+        artifacts_gone: _,
     } = deploy;
     let description = fields.text("deploy.description", description, 500);
     let shipment = fields

@@ -18,7 +18,8 @@ use tonic::{Code, Request, Status};
 use super::errors::{self, About};
 use super::{Registry, access, decode, encode};
 use crate::bundle_store::BundleUpload;
-use crate::domain::{BundleSize, DeploymentUid, StoredBundle};
+use crate::domain::{BundleObject, BundleSize, DeploymentUid, StoredBundle};
+use crate::store;
 
 /// The largest chunk that is taken.
 const LARGEST_CHUNK: usize = 1024 * 1024;
@@ -43,17 +44,31 @@ where
     access::require(registry, &caller, &deployment, needed, freshness).await?;
 
     let (name, size) = decode_header(registry, &deployment, &sha256, size_bytes)?;
+    let digest = name.digest();
     let uid = registry
         .store
         .deployment_uid(&deployment)
         .await
         .map_err(|error| About::deployment(&deployment).problem(error))?
         .ok_or_else(|| errors::deployment_missing(&deployment))?;
-    let bundle = match find(registry, &name).await? {
-        Some(bundle) => bundle,
-        None => {
-            receive(registry, uid, &name, size, &mut parts).await?;
-            let bundle = keep(registry, &caller, uid, name, size).await?;
+    let known = registry.store.use_bundle(&name, registry.environment.now());
+    let known = known
+        .await
+        .map_err(|e| About::deployment(&deployment).problem(e))?;
+    let known = known.map(|(_, bundle)| bundle);
+    let bundle = match known {
+        Some(bundle) if is_there(registry, uid, &bundle).await? => bundle,
+        // If its bytes are gone, another upload brings them back.
+        known => {
+            let new = NewBundle {
+                uid,
+                name,
+                size,
+                object: BundleObject::new(digest, registry.environment.new_uuid()),
+                gone: known.map(|bundle| bundle.object),
+            };
+            receive(registry, &new, &mut parts).await?;
+            let bundle = keep(registry, &caller, new).await?;
             tracing::info!(dag_bundle = %bundle.name, bytes = size.get(), "bundle stored");
             bundle
         }
@@ -83,33 +98,50 @@ fn decode_header(
     Ok((DagBundleName::new(deployment.clone(), digest), size))
 }
 
-/// The bundle, if the Deployment has it and its bytes are there. If they are gone, another upload
-/// brings them back.
-async fn find(registry: &Registry, name: &DagBundleName) -> Result<Option<StoredBundle>, Problem> {
-    let found = registry.store.bundle(name).await;
-    let found = found.map_err(|error| About::deployment(name.deployment()).problem(error))?;
-    let Some((uid, bundle)) = found else {
-        return Ok(None);
-    };
-    let there = registry.bundles.has(uid, name.digest(), bundle.size).await;
-    Ok(there.map_err(errors::bundle_store)?.then_some(bundle))
+/// A bundle whose bytes are to come.
+struct NewBundle {
+    uid: DeploymentUid,
+    name: DagBundleName,
+    size: BundleSize,
+    object: BundleObject,
+    /// The object that the Deployment has for the bundle, and that is not there.
+    gone: Option<BundleObject>,
 }
 
-/// Streams the bytes into the bundle store. Unless they are what was announced, nothing is left of
-/// them.
-async fn receive<S>(
+async fn is_there(
     registry: &Registry,
     uid: DeploymentUid,
-    name: &DagBundleName,
-    size: BundleSize,
+    bundle: &StoredBundle,
+) -> Result<bool, Problem> {
+    let there = registry.bundles.has(uid, &bundle.object, bundle.size).await;
+    there.map_err(errors::bundle_store)
+}
+
+/// Streams the bytes into the bundle store, if there is room for them. Unless they are what was
+/// announced, nothing is left of them.
+async fn receive<S>(
+    registry: &Registry,
+    new: &NewBundle,
     parts: &mut Parts<S>,
 ) -> Result<(), Problem>
 where
     S: Stream<Item = Result<pb::UploadDagBundleRequest, Status>> + Unpin,
 {
-    let upload = registry.bundles.upload(uid, name.digest()).await;
+    let NewBundle {
+        uid,
+        name,
+        size,
+        object,
+        gone,
+    } = new;
+    if gone.is_none() {
+        let quota = registry.bundle_quota;
+        let room = registry.store.check_quota(*uid, *size, quota).await;
+        room.map_err(|error| About::deployment(name.deployment()).problem(error))?;
+    }
+    let upload = registry.bundles.upload(*uid, object).await;
     let mut upload = upload.map_err(errors::bundle_store)?;
-    match fill(&mut upload, name, size, parts).await {
+    match fill(&mut upload, name, *size, parts).await {
         Ok(()) => upload.publish().await.map_err(errors::bundle_store),
         Err(problem) => {
             upload.abort().await;
@@ -144,21 +176,38 @@ where
     Ok(())
 }
 
-/// Notes that the Deployment has the bundle, whose bytes are there for good by now.
+/// Notes that the Deployment has the bundle, whose bytes are there for good by now. Bytes that came
+/// in vain are removed; those that nobody could note anything of are left to the sweep.
 async fn keep(
     registry: &Registry,
     caller: &Caller,
-    uid: DeploymentUid,
-    name: DagBundleName,
-    size: BundleSize,
+    new: NewBundle,
 ) -> Result<StoredBundle, Problem> {
+    let NewBundle {
+        uid,
+        name,
+        size,
+        object,
+        gone,
+    } = new;
     let bundle = StoredBundle {
         name,
         size,
+        object,
         created_by: caller.principal().clone(),
         create_time: registry.environment.now(),
     };
-    let kept = registry.store.add_bundle(uid, &bundle).await;
+    let quota = registry.bundle_quota;
+    let store = &registry.store;
+    let kept = store.add_bundle(uid, &bundle, gone.as_ref(), quota).await;
+    let in_vain = match &kept {
+        Ok(kept) => kept.object != bundle.object,
+        Err(store::Error::QuotaExceeded { used: _, quota: _ }) => true,
+        Err(_) => false,
+    };
+    if in_vain && let Err(error) = registry.bundles.remove(uid, &bundle.object).await {
+        tracing::warn!(dag_bundle = %bundle.name, %error, "bytes that came in vain are left behind");
+    }
     kept.map_err(|error| About::deployment(bundle.name.deployment()).problem(error))
 }
 

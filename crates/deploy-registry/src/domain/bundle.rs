@@ -1,5 +1,6 @@
 use chrono::{DateTime, Utc};
 use model::{DagBundleName, Principal, Sha256Digest};
+use uuid::Uuid;
 
 /// The number of bytes of a bundle; at least 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,11 +32,33 @@ pub(crate) struct Bundle {
     pub(crate) size: BundleSize,
 }
 
+/// Which object of the bundle store has the bytes of a bundle, below its Deployment. No two uploads
+/// write the same one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct BundleObject(String);
+
+impl BundleObject {
+    /// The object that an upload writes.
+    pub(crate) fn new(sha256: Sha256Digest, upload: Uuid) -> Self {
+        Self(format!("{sha256}.{}", upload.simple()))
+    }
+
+    /// A name that was stored.
+    pub(crate) fn stored(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// A bundle that a Deployment has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredBundle {
     pub(crate) name: DagBundleName,
     pub(crate) size: BundleSize,
+    pub(crate) object: BundleObject,
     /// Who uploaded it first.
     pub(crate) created_by: Principal,
     /// When it was uploaded first.

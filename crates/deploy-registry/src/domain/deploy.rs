@@ -16,6 +16,8 @@ pub(crate) struct Deploy {
     pub(crate) revision_digest: RevisionDigest,
     /// Whether the image registry confirmed the image, if it was asked.
     pub(crate) image_verification: Option<ImageVerification>,
+    /// Whether a bundle of the revision is gone.
+    pub(crate) artifacts_gone: bool,
     /// The parts in which the revision differs from the one before it.
     pub(crate) changed: Vec<Component>,
     pub(crate) git: Option<GitSource>,
@@ -180,6 +182,7 @@ pub(crate) mod tests {
             description: String::new(),
             revision_digest: revision.digest(),
             image_verification: None,
+            artifacts_gone: false,
             changed: vec![Component::Image],
             revision,
             git: None,

@@ -10,6 +10,13 @@ impl Retention {
         Self(TimeDelta::days(days.into()))
     }
 
+    /// A deploy that ceased to be current at this time, or before, has expired by now, unless it is
+    /// one of those that never do.
+    pub(crate) fn reaches_back_to(self, now: DateTime<Utc>) -> DateTime<Utc> {
+        now.checked_sub_signed(self.0)
+            .unwrap_or(DateTime::<Utc>::MIN_UTC)
+    }
+
     /// When a deploy stops being a possible target: the retention after it ceased to be current, or
     /// after its creation if it never was. The current deploy and the one before it never do, so
     /// that there is a way back however long nobody has deployed; nor does one that is pinned.

@@ -16,11 +16,12 @@ mod report;
 mod revision;
 mod rollback;
 mod shipment;
+mod sweep;
 mod verification;
 
 pub(crate) use annotation::{DeployChanges, Mark, Pin, Verdict};
 pub(crate) use blocker::{Blocker, BlockerCode, Facts, blockers};
-pub(crate) use bundle::{Bundle, BundleSize, StoredBundle};
+pub(crate) use bundle::{Bundle, BundleObject, BundleSize, StoredBundle};
 pub(crate) use change::ChangeKind;
 pub(crate) use deploy::{Deploy, DeployTrigger, DeployType, GitSource, PermitId, RollbackOrigin};
 pub(crate) use deployment::{
@@ -39,6 +40,7 @@ pub(crate) use revision::{
 };
 pub(crate) use rollback::{ComposedRollback, RollbackAuthor, compose};
 pub(crate) use shipment::{Obstacle, Refusal, Shipment, ShippedImage};
+pub(crate) use sweep::{Fate, UNUSED_FOR, fate};
 pub(crate) use verification::{
     AskedImage, Doubt, FoundImage, ImageVerification, ImageVersions, SeenImage, Unknown,
     VerificationMode, VersionField,

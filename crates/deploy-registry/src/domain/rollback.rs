@@ -129,6 +129,7 @@ impl ComposedRollback {
             description,
             revision_digest: revision.digest(),
             image_verification: None,
+            artifacts_gone: false,
             revision,
             changed,
             git: None,

@@ -20,6 +20,7 @@ pub(super) struct DeployRow {
     revision_digest: String,
     image_verification: Option<String>,
     image_verification_reason: Option<String>,
+    artifacts_gone: bool,
     changed_components: String,
     git: Option<String>,
     pub(super) settings: String,
@@ -55,6 +56,7 @@ impl DeployRow {
             revision_digest,
             image_verification,
             image_verification_reason,
+            artifacts_gone,
             changed_components,
             git,
             settings,
@@ -114,6 +116,7 @@ impl DeployRow {
                         .ok_or_else(|| Error::corrupt(format!("image verification {text:?}")))
                 })
                 .transpose()?,
+            artifacts_gone,
             changed: components(&changed_components)?,
             git: git.map(|git| documents::read_git(&git)).transpose()?,
             rollback,

@@ -142,8 +142,17 @@ async fn next_rows(
             "SELECT number, deploy_type, deploy_trigger, description, revision, revision_digest,
                     changed_components, git, settings, state, state_reason, created_by, create_time,
                     deploy_time, ceased_time, update_time, change, mark, mark_reason, mark_by,
-                    mark_time, pin_by, pin_time, source_number, replaced_number, rollback_scope, rollback_id, permit_id, image_verification,
-                    image_verification_reason
+                    mark_time, pin_by, pin_time, source_number, replaced_number, rollback_scope,
+                    rollback_id, permit_id, image_verification, image_verification_reason,
+                    EXISTS (
+                        SELECT 1 FROM deploy_bundles r
+                        WHERE r.deployment_uid = deploys.deployment_uid
+                          AND r.number = deploys.number
+                          AND NOT EXISTS (
+                              SELECT 1 FROM dag_bundles b
+                              WHERE b.deployment_uid = r.deployment_uid AND b.sha256 = r.sha256
+                          )
+                    ) AS artifacts_gone
              FROM deploys
              WHERE deployment_uid = $1 AND number < $2
              ORDER BY number DESC
@@ -287,6 +296,7 @@ async fn ship(tx: &mut Connection, row: AdvancedRow, new: &NewDeploy) -> Result<
         description: description.clone(),
         revision_digest: revision.digest(),
         image_verification: image_verification.clone(),
+        artifacts_gone: false,
         changed: changed_components(base.as_ref(), &revision),
         revision,
         git: git.clone(),
@@ -375,6 +385,7 @@ pub(super) async fn insert(
         revision,
         revision_digest,
         image_verification,
+        artifacts_gone: _,
         changed,
         git,
         rollback,
@@ -440,11 +451,17 @@ pub(super) async fn insert(
             ],
         )
         .await?;
-    if inserted == 1 {
-        Ok(())
-    } else {
-        Err(Error::PermitUsed)
+    if inserted == 0 {
+        return Err(Error::PermitUsed);
     }
+    for sha256 in revision.bundles().into_keys() {
+        tx.execute(
+            "INSERT INTO deploy_bundles (deployment_uid, number, sha256) VALUES ($1, $2, $3)",
+            args![uid.get(), name.number().get(), sha256.to_string()],
+        )
+        .await?;
+    }
+    Ok(())
 }
 
 pub(super) async fn replay(
@@ -487,8 +504,17 @@ pub(super) async fn deploy(
             "SELECT number, deploy_type, deploy_trigger, description, revision, revision_digest,
                     changed_components, git, settings, state, state_reason, created_by, create_time,
                     deploy_time, ceased_time, update_time, change, mark, mark_reason, mark_by,
-                    mark_time, pin_by, pin_time, source_number, replaced_number, rollback_scope, rollback_id, permit_id, image_verification,
-                    image_verification_reason
+                    mark_time, pin_by, pin_time, source_number, replaced_number, rollback_scope,
+                    rollback_id, permit_id, image_verification, image_verification_reason,
+                    EXISTS (
+                        SELECT 1 FROM deploy_bundles r
+                        WHERE r.deployment_uid = deploys.deployment_uid
+                          AND r.number = deploys.number
+                          AND NOT EXISTS (
+                              SELECT 1 FROM dag_bundles b
+                              WHERE b.deployment_uid = r.deployment_uid AND b.sha256 = r.sha256
+                          )
+                    ) AS artifacts_gone
              FROM deploys
              WHERE deployment_uid = $1 AND number = $2",
             args![uid.get(), name.number().get()],

@@ -15,6 +15,7 @@ mod documents;
 mod holds;
 mod rollbacks;
 mod states;
+mod sweeps;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,7 @@ use crate::domain::{Blocker, Hold, Refusal};
 pub(crate) use deployments::{DeploymentList, DeploymentOrder};
 pub(crate) use deploys::{Entry, NewDeploy};
 pub(crate) use rollbacks::{PermitBounds, RollbackOutcome, WriteRollback};
+pub(crate) use sweeps::{RemovedBundle, SweepRules, SweptBundles, SweptDeployment};
 
 /// The steps that lead to the newest schema.
 pub(crate) const MIGRATIONS: Migrations = Migrations {
@@ -160,6 +162,8 @@ pub(crate) enum Error {
     PermitMismatch(&'static str),
     #[error("the permit was used for another rollback")]
     PermitUsed,
+    #[error("the bundles of the Deployment have {used} of {quota} bytes")]
+    QuotaExceeded { used: i64, quota: i64 },
 }
 
 impl StoreError for Error {
@@ -182,7 +186,8 @@ impl StoreError for Error {
             | Self::RollbackClosed
             | Self::Blocked(_)
             | Self::PermitMismatch(_)
-            | Self::PermitUsed => None,
+            | Self::PermitUsed
+            | Self::QuotaExceeded { used: _, quota: _ } => None,
         }
     }
 }

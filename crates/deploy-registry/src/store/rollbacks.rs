@@ -114,15 +114,6 @@ impl Store {
         facts(&mut self.database.read().await?, target).await
     }
 
-    /// Those of the digests that the Deployment has no bundle for.
-    pub(crate) async fn missing_bundles(
-        &self,
-        uid: DeploymentUid,
-        digests: &BTreeSet<Sha256Digest>,
-    ) -> Result<BTreeSet<Sha256Digest>, Error> {
-        missing(&mut self.database.read().await?, uid, digests).await
-    }
-
     /// The rollback that a permit was used for.
     pub(crate) async fn rollback_of_permit(
         &self,

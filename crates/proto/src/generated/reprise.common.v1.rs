@@ -404,6 +404,12 @@ pub enum ErrorReason {
     ///    "image": "registry.example.com/data/etl:1.4" } }
     /// ```
     ImageMissing = 60,
+    /// Another sweep is going on, of another replica or another call. Wait for it. With `RetryInfo`.
+    ///
+    /// ```text
+    /// ABORTED { "reason": "SWEEP_IN_PROGRESS" }
+    /// ```
+    SweepInProgress = 61,
 }
 impl ErrorReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -452,6 +458,7 @@ impl ErrorReason {
             Self::DeployUnfinished => "ERROR_REASON_DEPLOY_UNFINISHED",
             Self::DeployHeld => "ERROR_REASON_DEPLOY_HELD",
             Self::ImageMissing => "ERROR_REASON_IMAGE_MISSING",
+            Self::SweepInProgress => "ERROR_REASON_SWEEP_IN_PROGRESS",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -503,6 +510,7 @@ impl ErrorReason {
             "ERROR_REASON_DEPLOY_UNFINISHED" => Some(Self::DeployUnfinished),
             "ERROR_REASON_DEPLOY_HELD" => Some(Self::DeployHeld),
             "ERROR_REASON_IMAGE_MISSING" => Some(Self::ImageMissing),
+            "ERROR_REASON_SWEEP_IN_PROGRESS" => Some(Self::SweepInProgress),
             _ => None,
         }
     }

@@ -265,6 +265,10 @@ pub struct Deploy {
     /// image_verification_reason is set with UNVERIFIED: what the registry did not confirm.
     #[prost(string, tag = "41")]
     pub image_verification_reason: ::prost::alloc::string::String,
+    /// artifacts_gone says that a bundle of the revision was removed, since the deploy expired. Only
+    /// whoever uploads the same bytes again brings it back.
+    #[prost(bool, tag = "42")]
+    pub artifacts_gone: bool,
 }
 /// Mark is what became known of a deploy.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1105,6 +1109,33 @@ pub struct CloseRollbackResponse {
     #[prost(message, optional, tag = "1")]
     pub deploy: ::core::option::Option<Deploy>,
 }
+/// CollectExpiredRequest is the request of CollectExpired.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CollectExpiredRequest {
+    /// validate_only shows what would go, and changes nothing.
+    #[prost(bool, tag = "1")]
+    pub validate_only: bool,
+}
+/// CollectExpiredResponse is the answer of CollectExpired.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CollectExpiredResponse {
+    /// removed_bundles are names of bundles that were removed, or would be; the first 1,000.
+    #[prost(string, repeated, tag = "1")]
+    pub removed_bundles: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// removed_count is how many there are.
+    #[prost(int64, tag = "2")]
+    pub removed_count: i64,
+    /// removed_bytes is how many bytes they have.
+    #[prost(int64, tag = "3")]
+    pub removed_bytes: i64,
+    /// marked_bundles are names of bundles that nothing needs, which were marked, or would be, so that a
+    /// later sweep removes them; the first 1,000.
+    #[prost(string, repeated, tag = "4")]
+    pub marked_bundles: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// marked_count is how many there are.
+    #[prost(int64, tag = "5")]
+    pub marked_count: i64,
+}
 /// Generated client implementations.
 pub mod deploy_registry_service_client {
     #![allow(
@@ -1827,6 +1858,43 @@ pub mod deploy_registry_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// CollectExpired removes the bundles that nothing needs: those of deploys that have all expired,
+        /// and those that no deploy has referred to within 24 hours of their upload. A bundle is marked
+        /// first, and removed by a sweep that finds it marked for 5 minutes; a deploy or an upload in
+        /// between keeps it. History stays, and shows `artifacts_gone`. The service does the same by itself
+        /// from time to time. With `validate_only` it shows what would go, and changes nothing.
+        ///
+        /// Needs `system.cleanupDeployRevisions.delete` on the system. Safe to retry. Errors:
+        /// PERMISSION_MISSING, SWEEP_IN_PROGRESS.
+        pub async fn collect_expired(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CollectExpiredRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CollectExpiredResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/reprise.registry.v1.DeployRegistryService/CollectExpired",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "reprise.registry.v1.DeployRegistryService",
+                        "CollectExpired",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2102,6 +2170,23 @@ pub mod deploy_registry_service_server {
             request: tonic::Request<super::CloseRollbackRequest>,
         ) -> std::result::Result<
             tonic::Response<super::CloseRollbackResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        /// CollectExpired removes the bundles that nothing needs: those of deploys that have all expired,
+        /// and those that no deploy has referred to within 24 hours of their upload. A bundle is marked
+        /// first, and removed by a sweep that finds it marked for 5 minutes; a deploy or an upload in
+        /// between keeps it. History stays, and shows `artifacts_gone`. The service does the same by itself
+        /// from time to time. With `validate_only` it shows what would go, and changes nothing.
+        ///
+        /// Needs `system.cleanupDeployRevisions.delete` on the system. Safe to retry. Errors:
+        /// PERMISSION_MISSING, SWEEP_IN_PROGRESS.
+        async fn collect_expired(
+            &self,
+            request: tonic::Request<super::CollectExpiredRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CollectExpiredResponse>,
             tonic::Status,
         > {
             Err(tonic::Status::unimplemented("Not yet implemented"))
@@ -3042,6 +3127,55 @@ pub mod deploy_registry_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = CloseRollbackSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/reprise.registry.v1.DeployRegistryService/CollectExpired" => {
+                    #[allow(non_camel_case_types)]
+                    struct CollectExpiredSvc<T: DeployRegistryService>(pub Arc<T>);
+                    impl<
+                        T: DeployRegistryService,
+                    > tonic::server::UnaryService<super::CollectExpiredRequest>
+                    for CollectExpiredSvc<T> {
+                        type Response = super::CollectExpiredResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CollectExpiredRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeployRegistryService>::collect_expired(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CollectExpiredSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

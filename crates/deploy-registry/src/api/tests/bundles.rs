@@ -342,13 +342,12 @@ async fn racing_uploads_of_the_same_content_both_succeed() {
 async fn bytes_that_are_gone_are_told_and_can_be_brought_back() {
     let harness = Harness::with_deployment().await;
     let bundle = harness.upload("alice", b"dags").await.unwrap();
-    let file = harness
-        .folder
-        .path()
-        .join("bundles")
-        .join(&harness.files()[0]);
-    let remove = || std::fs::remove_file(&file);
-    let halve = || std::fs::write(&file, b"da");
+    let file = || {
+        let folder = harness.folder.path().join("bundles");
+        folder.join(&harness.files()[0])
+    };
+    let remove = || std::fs::remove_file(file());
+    let halve = || std::fs::write(file(), b"da");
     let damages: [&dyn Fn() -> std::io::Result<()>; 2] = [&remove, &halve];
     for damage in damages {
         damage().unwrap();
@@ -393,4 +392,50 @@ async fn a_bundle_of_another_deployment_is_not_found() {
     let elsewhere = bundle.name.replace("/etl/", "/other/");
     let result = download(&harness, "alice", &elsewhere).await;
     assert_refused(result, Code::NotFound, ErrorReason::ResourceNotFound);
+}
+
+#[tokio::test]
+async fn bundles_over_the_quota_are_refused_and_leave_nothing() {
+    let mut harness = Harness::with_deployment().await;
+    harness.registry.bundle_quota = 100_000;
+    let refuse = async |harness: &Harness, bytes: &[u8]| {
+        let status = assert_refused(
+            harness.upload("alice", bytes).await,
+            Code::ResourceExhausted,
+            ErrorReason::LimitExceeded,
+        );
+        assert_eq!(metadata(&status, "limit"), "100000");
+    };
+    refuse(&harness, &pattern(100_001)).await;
+    assert_eq!(harness.files(), [""; 0]);
+    harness.upload("alice", &pattern(60_000)).await.unwrap();
+    refuse(&harness, &pattern(40_001)).await;
+    // What the Deployment has takes no more room.
+    harness.upload("alice", &pattern(60_000)).await.unwrap();
+    harness.upload("alice", &pattern(40_000)).await.unwrap();
+    assert_eq!(harness.files().len(), 2);
+}
+
+#[cfg(feature = "test-servers")]
+#[tokio::test]
+async fn a_bundle_comes_back_from_a_bucket_too() {
+    let server = crate::bundle_store::tests::server::S3Server::start().await;
+    let mut harness = Harness::with_deployment().await;
+    harness.registry.bundles = server.store("s3://bundles");
+    harness.registry.max_bundle_bytes = i64::MAX;
+    let bytes = pattern(6 * MIB + 17);
+    let mut messages = vec![header(&bytes)];
+    messages.extend(bytes.chunks(MIB).map(chunk));
+    let bundle = harness.upload_messages("alice", messages).await.unwrap();
+    assert!(download(&harness, "alice", &bundle.name).await.unwrap() == bytes);
+
+    let mut other = bytes.clone();
+    other[17] ^= 1;
+    let mut messages = vec![header(b"announced")];
+    messages.extend(other.chunks(MIB).map(chunk));
+    assert_refused(
+        harness.upload_messages("alice", messages).await,
+        Code::InvalidArgument,
+        ErrorReason::DagBundleMismatch,
+    );
 }

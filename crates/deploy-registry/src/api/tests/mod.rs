@@ -40,6 +40,8 @@ use crate::domain::Retention;
 use crate::store::{MIGRATIONS, Store};
 
 const WORKSPACE: &str = "workspaces/data";
+/// Enough for all tests but one.
+const QUOTA: i64 = 64 * 1024 * 1024;
 const ETL: &str = "workspaces/data/deployments/etl";
 
 /// The service under test, and all that it needs.
@@ -89,6 +91,7 @@ impl Harness {
             images: ImageVerifier::Off,
             rollbacks_enabled: true,
             max_bundle_bytes: 4 * 1024 * 1024,
+            bundle_quota: QUOTA,
             upload_stall: Duration::from_secs(30),
         };
         Self {

@@ -71,6 +71,7 @@ async fn every_field_of_a_deploy_comes_back(database: TestDatabase) {
         description: new.description,
         revision_digest: revision.digest(),
         image_verification: new.image_verification,
+        artifacts_gone: false,
         revision,
         changed: vec![
             Component::Image,

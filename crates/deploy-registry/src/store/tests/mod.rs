@@ -19,8 +19,8 @@ use model::{DagDeployMode, DeployNumber, DeploymentName, RunsOn, Sha256Digest};
 
 use super::{Entry, Error, Listing, NewDeploy, Store};
 use crate::domain::{
-    BundleSize, Delivery, Deployment, DeploymentUid, ExecutionMode, Image, NewDeployment, Settings,
-    Shipment, ShippedImage, StoredBundle,
+    BundleObject, BundleSize, Delivery, Deployment, DeploymentUid, ExecutionMode, Image,
+    NewDeployment, Settings, Shipment, ShippedImage, StoredBundle,
 };
 
 /// The store of a test. The database lives as long as it does.
@@ -81,8 +81,12 @@ impl Fixture {
             .unwrap()
             .unwrap();
         let bundle = bundle("etl", digit);
-        self.store.add_bundle(uid, &bundle).await.unwrap();
+        self.add(uid, &bundle).await.unwrap();
         bundle.name.digest()
+    }
+
+    async fn add(&self, uid: DeploymentUid, bundle: &StoredBundle) -> Result<StoredBundle, Error> {
+        self.store.add_bundle(uid, bundle, None, i64::MAX).await
     }
 
     /// Changes rows behind the store's back.
@@ -210,6 +214,7 @@ fn bundle(deployment: &str, digit: char) -> StoredBundle {
             .parse()
             .unwrap(),
         size: BundleSize::new(1_024).unwrap(),
+        object: BundleObject::stored(digest),
         created_by: "user:alice@example.com".parse().unwrap(),
         create_time: time(0),
     }

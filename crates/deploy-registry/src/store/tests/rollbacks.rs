@@ -157,6 +157,7 @@ async fn every_field_of_a_rollback_deploy_comes_back(database: TestDatabase) {
         description: write.author.description.clone(),
         revision_digest: revision.digest(),
         image_verification: None,
+        artifacts_gone: false,
         revision,
         changed: vec![Component::DagBundle],
         git: None,
