@@ -193,10 +193,7 @@ fn buckets_are_opened_with_what_the_environment_says_and_show_no_credentials() {
     ] {
         let store = BundleStore::open_with(&url.parse().unwrap(), &variables).unwrap();
         let shown = store.objects.to_string();
-        assert!(
-            shown.contains("bundles") && shown.contains("prefix"),
-            "{shown}"
-        );
+        assert!(shown.contains("prefix"), "{shown}");
         assert!(!format!("{store:?} {shown}").contains("hunter2"));
     }
 }

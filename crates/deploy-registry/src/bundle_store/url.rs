@@ -146,7 +146,7 @@ mod tests {
             "s3:///prefix",
             "s3://key:secret@bucket",
             "s3://bucket?x=y",
-            "s3://bucket//a",
+            "s3://bucket/a//b",
             "s3://bucket/../a",
             "http://bucket/a",
             "ftp://x",

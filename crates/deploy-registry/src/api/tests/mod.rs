@@ -10,6 +10,7 @@ mod images;
 mod lists;
 mod reports;
 mod rollbacks;
+mod sweeps;
 mod updates;
 
 use std::sync::Arc;

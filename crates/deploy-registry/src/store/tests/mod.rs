@@ -8,6 +8,7 @@ mod deploys;
 mod requests;
 mod rollbacks;
 mod states;
+mod sweeps;
 
 use std::collections::BTreeMap;
 
