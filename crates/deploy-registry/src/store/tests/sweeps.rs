@@ -42,8 +42,9 @@ impl Fixture {
 
     /// Marks what is not needed, and removes it as soon as that is possible.
     async fn sweep_twice(&self, now: DateTime<Utc>) -> Vec<Sha256Digest> {
-        self.sweep(now).await;
-        removed(&self.sweep(now + TimeDelta::seconds(LATER)).await)
+        let mut gone = removed(&self.sweep(now).await);
+        gone.extend(removed(&self.sweep(now + TimeDelta::seconds(LATER)).await));
+        gone
     }
 
     async fn ship_at(&self, digest: Sha256Digest, second: i64) {
