@@ -18,6 +18,7 @@
 //! | [`bad_input`] | what is wrong is told, all of it at once, and changes nothing |
 //! | [`uploads`] | a bundle is there whole or not at all |
 //! | [`restarts`] | nothing is lost by `kill -9`, and SIGTERM ends well |
+//! | [`history`] | what is noted about a history, and who watches it |
 //! | [`states`] | deploys that somebody ships and reports |
 //! | [`modes`] | Deployments whose DAGs come in the image or from git |
 //! | [`versions`] | which version may be rolled back to which |
@@ -49,6 +50,7 @@ mod demo_path;
 mod forged_tokens;
 #[cfg(feature = "test-postgres")]
 mod freshness;
+mod history;
 mod modes;
 #[cfg(feature = "test-postgres")]
 mod oidc;

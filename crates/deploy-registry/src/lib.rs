@@ -7,6 +7,7 @@
 //! api           one file per RPC; the only place that knows protobuf
 //! domain        what a Deployment, a deploy and a revision are, and every rule about them; pure
 //! store         the records, on SQLite and PostgreSQL
+//! feed          tells watchers what changes
 //! bundle_store  the bytes of bundles, in an object store
 //! images        what image registries say of images
 //! sweep         removes the bundles that nothing needs
@@ -26,6 +27,7 @@ mod api;
 mod bundle_store;
 mod config;
 mod domain;
+mod feed;
 mod images;
 mod service;
 mod store;

@@ -22,16 +22,19 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::service::Routes;
 
-use crate::api::{ImageVerifier, Registry};
+use crate::api::{ImageVerifier, Pace, Registry};
 use crate::bundle_store::{self, BundleStore};
 use crate::config::{Args, ImageVerification, Switch};
 use crate::domain::Retention;
+use crate::feed::Feed;
 use crate::images::{self, Images};
 use crate::store::{MIGRATIONS, Store};
 use crate::sweep::Sweeper;
 
 const NAME: ServiceName = ServiceName::DeployRegistry;
 const SCHEMA: &str = "reprise_registry";
+/// How often the database is asked what changed, while somebody watches.
+const POLL_EVERY: Duration = Duration::from_millis(500);
 
 /// Why the service could not start, or broke.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +102,7 @@ pub async fn serve(
     );
     let verifier = Arc::new(TokenVerifier::new(trust, NAME, environment.clone()));
 
+    let (feed, poller) = Feed::new(store.clone(), environment.clone(), POLL_EVERY);
     let registry = Registry {
         store,
         bundles,
@@ -111,6 +115,8 @@ pub async fn serve(
         catalog: Arc::new(catalog),
         environment: environment.clone(),
         retention,
+        feed,
+        watch_pace: Pace::USUAL,
         images,
         rollbacks_enabled: args.rollbacks == Switch::On,
         max_bundle_bytes: args.max_bundle_bytes,
@@ -131,6 +137,16 @@ pub async fn serve(
         },
     ));
 
+    // Streams end when the service begins to stop, or they would keep it.
+    let (stopping_now, mut polling) = watch::channel(());
+    let polling = tokio::spawn(poller.run(async move {
+        let _ = polling.changed().await;
+    }));
+    let stop = async move {
+        stop.await;
+        drop(stopping_now);
+    };
+
     let served = Server {
         name: NAME,
         proto_name: SERVICE_NAME,
@@ -146,6 +162,9 @@ pub async fn serve(
     .await;
 
     drop(stopped);
+    if let Err(error) = polling.await {
+        tracing::error!(%error, "the task that tells watchers what changes broke");
+    }
     if let Err(error) = forgetting.await {
         tracing::error!(%error, "the task that forgets old requests broke");
     }

@@ -4,7 +4,8 @@ use proto::authorization::v1::Role;
 use proto::common::v1::RollbackScope;
 use proto::registry::v1::upload_dag_bundle_request::Part;
 use proto::registry::v1::{
-    Bundle, DbtBundle, Image, Revision, UploadDagBundleHeader, UploadDagBundleRequest,
+    Bundle, CreateDeployRequest, DbtBundle, Deploy, Image, Revision, UploadDagBundleHeader,
+    UploadDagBundleRequest,
 };
 use proto::rollback::v1::create_rollback_request::Target as RollbackTarget;
 use proto::rollback::v1::plan_rollback_request::Target as PlanTarget;
@@ -121,4 +122,16 @@ pub(crate) fn last(name: &str) -> &str {
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     let digest = Sha256::digest(bytes);
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Ships a revision.
+pub(crate) fn create_deploy(parent: &str, revision: Revision) -> CreateDeployRequest {
+    CreateDeployRequest {
+        parent: parent.to_owned(),
+        deploy: Some(Deploy {
+            revision: Some(revision),
+            ..Deploy::default()
+        }),
+        ..CreateDeployRequest::default()
+    }
 }

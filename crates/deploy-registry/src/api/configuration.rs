@@ -69,6 +69,7 @@ pub(super) fn changes(
         execution_mode,
         delete_time: _,
         hold: _,
+        change: _,
     } = deployment;
     let mut changes = DeploymentChanges::default();
     if mask.has("display_name", display_name.is_empty()) {
@@ -121,6 +122,7 @@ pub(super) fn whole(fields: &mut Fields, deployment: pb::Deployment) -> Option<P
         execution_mode,
         delete_time: _,
         hold: _,
+        change: _,
     } = deployment;
     let display_name = decode_display_name(fields, display_name);
     let description = decode_description(fields, description);

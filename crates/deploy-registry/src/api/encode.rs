@@ -10,9 +10,9 @@ use proto::registry::v1 as pb;
 
 use super::access::Sight;
 use crate::domain::{
-    Blocker, BlockerCode, Bundle, Component, ComposedRollback, Delivery, Deploy, DeployTrigger,
-    DeployType, Deployment, ExecutionMode, GitSource, Hold, Image, ImageVerification, Mark,
-    Retention, Revision, RollbackOrigin, Settings, StoredBundle, Verdict,
+    Agent, Blocker, BlockerCode, Bundle, Change, ChangeKind, Component, ComposedRollback, Delivery,
+    Deploy, DeployTrigger, DeployType, Deployment, ExecutionMode, GitSource, Hold, Image,
+    ImageVerification, Mark, Retention, Revision, RollbackOrigin, Settings, StoredBundle, Verdict,
 };
 use crate::store::Entry;
 
@@ -32,7 +32,7 @@ pub(super) fn deployment(deployment: Deployment, sight: Sight) -> pb::Deployment
         execution_mode: executed,
         settings: all_settings,
         history,
-        change: _,
+        change,
         hold: held,
         delete_time,
         current_revision,
@@ -60,6 +60,7 @@ pub(super) fn deployment(deployment: Deployment, sight: Sight) -> pb::Deployment
         execution_mode: execution_mode(executed).into(),
         delete_time: delete_time.map(timestamp),
         hold: held.map(hold),
+        change,
     }
 }
 
@@ -340,6 +341,61 @@ fn mode(mode: DagDeployMode) -> pb::DagDeployMode {
         DagDeployMode::DagOnly => pb::DagDeployMode::DagOnly,
         DagDeployMode::GitSync => pb::DagDeployMode::GitSync,
         DagDeployMode::Nfs => pb::DagDeployMode::Nfs,
+    }
+}
+
+pub(super) fn change(deployment: &DeploymentName, change: &Change) -> pb::Change {
+    let Change {
+        change,
+        kind,
+        deploy,
+        time,
+    } = change;
+    let (deploy, reached) = match *deploy {
+        Some((number, reached)) => (deploy_name(deployment, number), state(reached)),
+        None => (String::new(), pb::DeployState::Unspecified),
+    };
+    pb::Change {
+        change: *change,
+        kind: change_kind(*kind).into(),
+        deploy,
+        state: reached.into(),
+        change_time: Some(timestamp(*time)),
+    }
+}
+
+const fn change_kind(kind: ChangeKind) -> pb::ChangeKind {
+    match kind {
+        ChangeKind::DeploymentCreated => pb::ChangeKind::DeploymentCreated,
+        ChangeKind::DeploymentUpdated => pb::ChangeKind::DeploymentUpdated,
+        ChangeKind::DeploymentDeleted => pb::ChangeKind::DeploymentDeleted,
+        ChangeKind::HoldPlaced => pb::ChangeKind::HoldPlaced,
+        ChangeKind::HoldReleased => pb::ChangeKind::HoldReleased,
+        ChangeKind::DeployCreated => pb::ChangeKind::DeployCreated,
+        ChangeKind::DeployStateChanged => pb::ChangeKind::DeployStateChanged,
+        ChangeKind::DeployUpdated => pb::ChangeKind::DeployUpdated,
+        ChangeKind::DeployMarked => pb::ChangeKind::DeployMarked,
+    }
+}
+
+pub(super) fn agent(agent: &Agent) -> pb::Agent {
+    let expire_time = agent.expire_time();
+    let Agent {
+        id,
+        runtime_version,
+        running_tasks,
+        queued_tasks,
+        deferred_tasks,
+        report_time,
+    } = agent;
+    pb::Agent {
+        agent_id: id.clone(),
+        runtime_version: runtime_version.to_string(),
+        running_tasks: *running_tasks,
+        queued_tasks: *queued_tasks,
+        deferred_tasks: *deferred_tasks,
+        report_time: Some(timestamp(*report_time)),
+        expire_time: Some(timestamp(expire_time)),
     }
 }
 

@@ -12,7 +12,7 @@ use tonic::Code;
 
 use super::encode;
 use crate::bundle_store::{self, MOST_UPLOADS};
-use crate::domain::{Blocker, Hold, Obstacle, Refusal};
+use crate::domain::{Blocker, Hold, MOST_AGENTS, Obstacle, Refusal};
 use crate::images;
 use crate::store::Error;
 use crate::sweep;
@@ -86,6 +86,13 @@ impl<'a> About<'a> {
             Error::DeployUnfinished(number) => {
                 unfinished(&DeployName::new(deployment.clone(), number))
             }
+            error @ (Error::ChangesTrimmed | Error::ChangeAhead(_)) => Problem::internal(error),
+            Error::TooManyAgents => Problem::new(
+                Code::ResourceExhausted,
+                ErrorReason::LimitExceeded,
+                format!("{deployment} has {MOST_AGENTS} agents, the most that one can have"),
+            )
+            .with("limit", MOST_AGENTS),
             Error::EtagMismatch => match target {
                 Some(number) => etag_mismatch(&DeployName::new(deployment.clone(), number)),
                 None => etag_mismatch(deployment),

@@ -18,6 +18,7 @@ mod get_dag_bundle;
 mod get_deploy;
 mod get_deployment;
 mod image;
+mod list_agents;
 mod list_deployments;
 mod list_deploys;
 mod mark_deploy;
@@ -26,6 +27,7 @@ mod page;
 mod permit;
 mod place_hold;
 mod release_hold;
+mod report_agent;
 mod report_deploy_state;
 mod shipment;
 #[cfg(test)]
@@ -33,6 +35,7 @@ mod tests;
 mod update_deploy;
 mod update_deployment;
 mod upload_dag_bundle;
+mod watch_deploys;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,8 +49,10 @@ use proto::registry::v1 as pb;
 use proto::registry::v1::deploy_registry_service_server::DeployRegistryService;
 use tonic::{Request, Response, Status, Streaming};
 
+pub(crate) use self::watch_deploys::Pace;
 use crate::bundle_store::BundleStore;
 use crate::domain::{Retention, VerificationMode};
+use crate::feed::Feed;
 use crate::images::Images;
 use crate::store::Store;
 
@@ -61,6 +66,8 @@ pub(crate) struct Registry {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) environment: Environment,
     pub(crate) retention: Retention,
+    pub(crate) feed: Feed,
+    pub(crate) watch_pace: Pace,
     pub(crate) images: ImageVerifier,
     /// Whether rollbacks are switched on for the installation.
     pub(crate) rollbacks_enabled: bool,
@@ -109,9 +116,12 @@ impl DeployRegistryService for Registry {
     async fn create_deploy(&self, request: Request<pb::CreateDeployRequest>) -> Answer<pb::CreateDeployResponse> { answer(create_deploy::handle(self, request).await) }
     async fn get_deploy(&self, request: Request<pb::GetDeployRequest>) -> Answer<pb::GetDeployResponse> { answer(get_deploy::handle(self, request).await) }
     async fn list_deploys(&self, request: Request<pb::ListDeploysRequest>) -> Answer<pb::ListDeploysResponse> { answer(list_deploys::handle(self, request).await) }
+        async fn watch_deploys(&self, request: Request<pb::WatchDeploysRequest>) -> Answer<watch_deploys::Changes> { answer(watch_deploys::handle(self, request).await) }
     async fn update_deploy(&self, request: Request<pb::UpdateDeployRequest>) -> Answer<pb::UpdateDeployResponse> { answer(update_deploy::handle(self, request).await) }
     async fn mark_deploy(&self, request: Request<pb::MarkDeployRequest>) -> Answer<pb::MarkDeployResponse> { answer(mark_deploy::handle(self, request).await) }
     async fn report_deploy_state(&self, request: Request<pb::ReportDeployStateRequest>) -> Answer<pb::ReportDeployStateResponse> { answer(report_deploy_state::handle(self, request).await) }
+    async fn report_agent(&self, request: Request<pb::ReportAgentRequest>) -> Answer<pb::ReportAgentResponse> { answer(report_agent::handle(self, request).await) }
+    async fn list_agents(&self, request: Request<pb::ListAgentsRequest>) -> Answer<pb::ListAgentsResponse> { answer(list_agents::handle(self, request).await) }
     async fn upload_dag_bundle(&self, request: Request<Streaming<pb::UploadDagBundleRequest>>) -> Answer<pb::UploadDagBundleResponse> { answer(upload_dag_bundle::handle(self, request).await) }
     async fn download_dag_bundle(&self, request: Request<pb::DownloadDagBundleRequest>) -> Answer<download_dag_bundle::Chunks> { answer(download_dag_bundle::handle(self, request).await) }
     async fn get_dag_bundle(&self, request: Request<pb::GetDagBundleRequest>) -> Answer<pb::GetDagBundleResponse> { answer(get_dag_bundle::handle(self, request).await) }

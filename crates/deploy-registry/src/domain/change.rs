@@ -1,3 +1,6 @@
+use chrono::{DateTime, Utc};
+use model::{DeployNumber, DeployState};
+
 /// What changed about a Deployment or its history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ChangeKind {
@@ -13,6 +16,23 @@ pub(crate) enum ChangeKind {
 }
 
 impl ChangeKind {
+    const ALL: [Self; 9] = [
+        Self::DeploymentCreated,
+        Self::DeploymentUpdated,
+        Self::DeploymentDeleted,
+        Self::HoldPlaced,
+        Self::HoldReleased,
+        Self::DeployCreated,
+        Self::DeployStateChanged,
+        Self::DeployUpdated,
+        Self::DeployMarked,
+    ];
+
+    /// The kind of a stored text.
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|found| found.as_str() == text)
+    }
+
     /// The text that is stored.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -27,4 +47,15 @@ impl ChangeKind {
             Self::DeployMarked => "DEPLOY_MARKED",
         }
     }
+}
+
+/// One change of a Deployment or its history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// Its number; counted from 1 without gaps.
+    pub(crate) change: i64,
+    pub(crate) kind: ChangeKind,
+    /// The deploy that changed, and its state then.
+    pub(crate) deploy: Option<(DeployNumber, DeployState)>,
+    pub(crate) time: DateTime<Utc>,
 }

@@ -1,6 +1,7 @@
 //! What a Deployment, a deploy and a revision are, and every rule about them. Pure: no database, no
 //! network, no protobuf.
 
+mod agent;
 mod annotation;
 mod blocker;
 mod bundle;
@@ -19,10 +20,11 @@ mod shipment;
 mod sweep;
 mod verification;
 
+pub(crate) use agent::{Agent, MOST_AGENTS};
 pub(crate) use annotation::{DeployChanges, Mark, Pin, Verdict};
 pub(crate) use blocker::{Blocker, BlockerCode, Facts, blockers};
 pub(crate) use bundle::{Bundle, BundleObject, BundleSize, StoredBundle};
-pub(crate) use change::ChangeKind;
+pub(crate) use change::{Change, ChangeKind};
 pub(crate) use deploy::{Deploy, DeployTrigger, DeployType, GitSource, PermitId, RollbackOrigin};
 pub(crate) use deployment::{
     Delivery, Deployment, DeploymentChanges, DeploymentUid, ExecutionMode, Hold, NewDeployment,

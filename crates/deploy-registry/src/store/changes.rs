@@ -1,14 +1,14 @@
 //! The log of what changed about a Deployment: each value of its counter has one row.
 
-use chassis::args;
 use chassis::database::{Connection, time};
+use chassis::{args, transaction};
 use chrono::{DateTime, Utc};
 use model::{DeployNumber, DeployState, DeploymentName};
 use uuid::Uuid;
 
-use super::Error;
-use super::deployments::deployment;
-use crate::domain::{ChangeKind, Deployment, DeploymentUid};
+use super::deployments::{deployment, number};
+use super::{Error, Store, rows};
+use crate::domain::{Change, ChangeKind, Deployment, DeploymentUid};
 
 /// A change that was counted, and is to be logged.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +18,107 @@ pub(super) struct Counted {
     /// When it is said to have happened: times of a history never run backwards, even if the clocks of
     /// two replicas differ.
     pub(super) time: DateTime<Utc>,
+}
+
+#[derive(sqlx::FromRow)]
+struct ChangeRow {
+    change: i64,
+    kind: String,
+    number: Option<i64>,
+    deploy_state: Option<String>,
+    create_time: i64,
+}
+
+impl Store {
+    /// How often each Deployment has changed.
+    pub(crate) async fn change_counts(&self) -> Result<Vec<(DeploymentUid, i64)>, Error> {
+        let mut connection = self.database.read().await?;
+        let rows = connection
+            .fetch_all::<(Uuid, i64)>("SELECT uid, change FROM deployments", args![])
+            .await?;
+        Ok(rows
+            .into_iter()
+            .map(|(uid, change)| (DeploymentUid::new(uid), change))
+            .collect())
+    }
+
+    /// The next changes of a Deployment after the one with this number, at most `limit` of them, in
+    /// order and without a gap.
+    pub(crate) async fn changes(
+        &self,
+        uid: DeploymentUid,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Change>, Error> {
+        let mut connection = self.database.read().await?;
+        // Read first: what comes in between is told by the rows.
+        let count = connection
+            .fetch_optional::<(i64,)>(
+                "SELECT change FROM deployments WHERE uid = $1",
+                args![uid.get()],
+            )
+            .await?;
+        let (count,) = count.ok_or(Error::DeploymentMissing)?;
+        if after > count {
+            return Err(Error::ChangeAhead(count));
+        }
+        let rows = connection
+            .fetch_all::<ChangeRow>(
+                "SELECT change, kind, number, deploy_state, create_time FROM deploy_changes
+                 WHERE deployment_uid = $1 AND change > $2
+                 ORDER BY change
+                 LIMIT $3",
+                args![uid.get(), after, rows(limit)],
+            )
+            .await?;
+        let first = rows.first().map(|row| row.change);
+        if first.map_or(count > after, |first| first != after + 1) {
+            return Err(Error::ChangesTrimmed);
+        }
+        rows.into_iter().map(Change::try_from).collect()
+    }
+
+    /// Forgets the changes from before a time.
+    pub(crate) async fn trim_changes(&self, before: DateTime<Utc>) -> Result<u64, Error> {
+        transaction!(self.database, |tx| {
+            Ok(tx
+                .execute(
+                    "DELETE FROM deploy_changes WHERE create_time < $1",
+                    args![before],
+                )
+                .await?)
+        })
+    }
+}
+
+impl TryFrom<ChangeRow> for Change {
+    type Error = Error;
+
+    fn try_from(row: ChangeRow) -> Result<Self, Error> {
+        let ChangeRow {
+            change,
+            kind,
+            number: deploy,
+            deploy_state,
+            create_time,
+        } = row;
+        let deploy = match (deploy, deploy_state) {
+            (None, None) => None,
+            (Some(deploy), Some(state)) => {
+                Some((number(deploy)?, state.parse().map_err(Error::corrupt)?))
+            }
+            (Some(_), None) | (None, Some(_)) => {
+                return Err(Error::corrupt("half a change of a deploy"));
+            }
+        };
+        Ok(Self {
+            change,
+            kind: ChangeKind::from_text(&kind)
+                .ok_or_else(|| Error::corrupt(format!("change {kind:?}")))?,
+            deploy,
+            time: time(create_time)?,
+        })
+    }
 }
 
 /// Locks the history of a Deployment to the end of the transaction.

@@ -4,6 +4,7 @@
 //! first, and so stands in line. Of a deploy that is written, what it ships is never changed, but its
 //! state, and when it ceased to be the current one.
 
+mod agents;
 mod annotations;
 mod bundles;
 mod changes;
@@ -147,6 +148,12 @@ pub(crate) enum Error {
     Held(Box<Hold>),
     #[error("a deploy is unfinished: {0}")]
     DeployUnfinished(DeployNumber),
+    #[error("the changes are not kept any more")]
+    ChangesTrimmed,
+    #[error("there are only {0} changes")]
+    ChangeAhead(i64),
+    #[error("the Deployment has as many agents as it can")]
+    TooManyAgents,
     #[error("it changed since it was read")]
     EtagMismatch,
     #[error("the Deployment takes no reports")]
@@ -181,6 +188,9 @@ impl StoreError for Error {
             | Self::DeploymentDeleted
             | Self::Held(_)
             | Self::DeployUnfinished(_)
+            | Self::ChangesTrimmed
+            | Self::ChangeAhead(_)
+            | Self::TooManyAgents
             | Self::EtagMismatch
             | Self::RollbackElsewhere
             | Self::RollbackClosed

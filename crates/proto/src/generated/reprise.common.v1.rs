@@ -397,6 +397,14 @@ pub enum ErrorReason {
     ///    "deployment": "…", "placed_by": "user:alice@example.com" } }
     /// ```
     DeployHeld = 44,
+    /// The changes after this one are not kept any more. Read the Deployment and list its deploys, then
+    /// watch after the Deployment's `change`.
+    ///
+    /// ```text
+    /// OUT_OF_RANGE { "reason": "CHANGES_TRIMMED", "metadata": {
+    ///    "deployment": "…", "after_change": "17" } }
+    /// ```
+    ChangesTrimmed = 45,
     /// The image registry does not have the image. Push it, then try again.
     ///
     /// ```text
@@ -457,6 +465,7 @@ impl ErrorReason {
             Self::DeploymentDeleted => "ERROR_REASON_DEPLOYMENT_DELETED",
             Self::DeployUnfinished => "ERROR_REASON_DEPLOY_UNFINISHED",
             Self::DeployHeld => "ERROR_REASON_DEPLOY_HELD",
+            Self::ChangesTrimmed => "ERROR_REASON_CHANGES_TRIMMED",
             Self::ImageMissing => "ERROR_REASON_IMAGE_MISSING",
             Self::SweepInProgress => "ERROR_REASON_SWEEP_IN_PROGRESS",
         }
@@ -509,6 +518,7 @@ impl ErrorReason {
             "ERROR_REASON_DEPLOYMENT_DELETED" => Some(Self::DeploymentDeleted),
             "ERROR_REASON_DEPLOY_UNFINISHED" => Some(Self::DeployUnfinished),
             "ERROR_REASON_DEPLOY_HELD" => Some(Self::DeployHeld),
+            "ERROR_REASON_CHANGES_TRIMMED" => Some(Self::ChangesTrimmed),
             "ERROR_REASON_IMAGE_MISSING" => Some(Self::ImageMissing),
             "ERROR_REASON_SWEEP_IN_PROGRESS" => Some(Self::SweepInProgress),
             _ => None,

@@ -58,6 +58,12 @@ impl Authorization {
             .push((who.to_owned(), resource.to_owned(), permissions));
     }
 
+    /// Takes away all that somebody was granted.
+    pub(super) fn revoke(&self, who: &str) {
+        let mut policy = self.policy.lock().unwrap();
+        policy.grants.retain(|(holder, _, _)| holder != who);
+    }
+
     pub(super) fn calls(&self) -> usize {
         self.policy.lock().unwrap().calls
     }

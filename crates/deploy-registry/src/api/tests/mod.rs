@@ -1,6 +1,7 @@
 //! The handlers with real keys, tokens, permits, database and bundle store. Only the authorization
 //! service is a stand-in, which knows who holds what by heart.
 
+mod agents;
 mod authorization;
 mod bundles;
 mod deployments;
@@ -12,6 +13,7 @@ mod reports;
 mod rollbacks;
 mod sweeps;
 mod updates;
+mod watches;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -35,9 +37,10 @@ use tempfile::TempDir;
 use tonic::{Code, Request, Status};
 
 use self::authorization::Authorization;
-use super::{ImageVerifier, Registry, upload_dag_bundle};
+use super::{ImageVerifier, Pace, Registry, upload_dag_bundle};
 use crate::bundle_store::{BundleStore, BundleStoreUrl};
 use crate::domain::Retention;
+use crate::feed::Feed;
 use crate::store::{MIGRATIONS, Store};
 
 const WORKSPACE: &str = "workspaces/data";
@@ -54,7 +57,7 @@ struct Harness {
     seconds: Arc<AtomicI64>,
     authorization: Authorization,
     folder: TempDir,
-    _database: TestDatabase,
+    database: TestDatabase,
 }
 
 impl Harness {
@@ -72,8 +75,17 @@ impl Harness {
         let name = ServiceName::DeployRegistry;
         let tokens = keyring.service_tokens(name, environment.clone()).unwrap();
         let database = TestDatabase::sqlite(&MIGRATIONS).await;
+        let store = Store::new(database.database.clone());
+        let (feed, poller) =
+            Feed::new(store.clone(), environment.clone(), Duration::from_millis(5));
+        tokio::spawn(poller.run(std::future::pending()));
         let registry = Registry {
-            store: Store::new(database.database.clone()),
+            store,
+            feed,
+            watch_pace: Pace {
+                recheck: Duration::from_millis(20),
+                keep_alive: Duration::from_secs(3_600),
+            },
             bundles: BundleStore::open(&BundleStoreUrl::folder(folder.path().join("bundles")))
                 .unwrap(),
             access: Access::new(client::connect(
@@ -103,7 +115,7 @@ impl Harness {
             seconds,
             authorization,
             folder,
-            _database: database,
+            database,
         }
     }
 

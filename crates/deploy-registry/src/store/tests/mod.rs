@@ -1,5 +1,6 @@
 //! Every method of the store on both databases.
 
+mod agents;
 mod annotations;
 mod bundles;
 mod configuration;

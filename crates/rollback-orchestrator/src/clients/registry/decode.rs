@@ -51,6 +51,7 @@ pub(super) fn deployment(response: wire::GetDeploymentResponse) -> Result<Deploy
         execution_mode: _,
         delete_time: _,
         hold: _,
+        change: _,
     } = required("deployment", deployment)?;
     let current = match (current_deploy.as_str(), current_revision) {
         ("", None) => None,
