@@ -234,12 +234,18 @@ impl Application<'_> {
         let Gain {
             resource,
             permissions,
+            expire_time,
         } = gain;
         let (subject, now) = (self.subject, self.author.time);
         match permissions {
-            Some(permissions) => {
-                grant_rule::check_permissions(index, subject, *permissions, resource, now)
-            }
+            Some(permissions) => grant_rule::check_permissions(
+                index,
+                subject,
+                *permissions,
+                resource,
+                now,
+                *expire_time,
+            ),
             None => Err(Ungrantable::Unreadable {
                 resource: resource.clone(),
             }),

@@ -49,7 +49,7 @@ pub(super) async fn handle(
         } = decode(&request, &parent, &subject.principal, now)?;
         let author = change::author(&subject, now, reason);
         let at = service.environment.now();
-        grant_rule::check_permissions(&index, &subject, role.permissions, &parent, at)
+        grant_rule::check_permissions(&index, &subject, role.permissions, &parent, at, None)
             .map_err(|error| problems::ungrantable(service, &index, &subject, &error))?;
         let request_id = request_id.map(|id| {
             requests::Request::new(&subject.principal, "CreateRole", &parent, id, &request)

@@ -56,7 +56,7 @@ pub(super) async fn handle(
             request_id,
             reason,
         } = decode(&request, &index, &parent, now)?;
-        check_grantable(service, &index, &subject, &role, &parent)?;
+        check_grantable(service, &index, &subject, &role, &parent, expire_time)?;
         let id = RoleBindingId::new(service.environment.new_uuid());
         let binding = RoleBinding {
             name: RoleBindingName::new(parent.clone(), id),
@@ -223,11 +223,12 @@ fn check_grantable(
     granter: &Subject,
     role: &RoleName,
     resource: &ResourceName,
+    expire_time: Option<DateTime<Utc>>,
 ) -> Result<(), Problem> {
     let role: &IndexedRole = index
         .role(role)
         .ok_or_else(|| Problem::not_found("role", role))?;
     let now = service.environment.now();
-    grant_rule::check_role(index, granter, role, resource, now)
+    grant_rule::check_role(index, granter, role, resource, now, expire_time)
         .map_err(|error| problems::ungrantable(service, index, granter, &error))
 }

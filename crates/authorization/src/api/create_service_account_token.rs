@@ -52,7 +52,7 @@ pub(super) async fn handle(
         authorize(service, &index, &subject, creating(&parent), &parent)?;
         let (token, request_id) = decode(&request, id, &account, &subject.principal, now)?;
         let at = service.environment.now();
-        grant_rule::check_account(&index, &subject, &account, at)
+        grant_rule::check_account(&index, &subject, &account, at, token.expire_time)
             .map_err(|error| problems::ungrantable(service, &index, &subject, &error))?;
         let request_id = request_id.map(|id| {
             let method = "CreateServiceAccountToken";

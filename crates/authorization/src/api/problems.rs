@@ -164,6 +164,15 @@ pub(super) fn ungrantable(
             );
             (message, *missing, resource)
         }
+        Ungrantable::Outlasts { resource, missing } => {
+            let permissions = comma_separated(missing.iter());
+            let message = format!(
+                "nobody can grant what they do not hold for as long, and {principal} has \
+                 {permissions} on {resource} by a binding that expires before: ask for an earlier \
+                 expire_time"
+            );
+            (message, *missing, resource)
+        }
         Ungrantable::Unreadable { resource } => {
             let message = format!(
                 "nobody can grant what they do not hold, and a role on {resource} holds what this \

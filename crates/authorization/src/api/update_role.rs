@@ -101,7 +101,7 @@ async fn check(
 ) -> Result<(), Problem> {
     let now = service.environment.now();
     let gained = grant_rule::gained(index.role(&after.name), after.permissions);
-    grant_rule::check_permissions(index, updater, gained, &after.name.parent(), now)
+    grant_rule::check_permissions(index, updater, gained, &after.name.parent(), now, None)
         .map_err(|error| problems::ungrantable(service, index, updater, &error))?;
     let Some(widest) = gained.iter().map(|permission| permission.level()).min() else {
         return Ok(());

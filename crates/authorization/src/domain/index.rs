@@ -51,6 +51,8 @@ pub(crate) struct Holding<'a> {
     pub(crate) resource: &'a ResourceName,
     /// What it gives; nothing if that cannot be told.
     pub(crate) role: Option<&'a IndexedRole>,
+    /// When it gives that no more; never if unset.
+    pub(crate) expire_time: Option<DateTime<Utc>>,
 }
 
 /// The whole policy at one revision.
@@ -145,6 +147,7 @@ impl Index {
                 Some(Holding {
                     resource: self.resources.get(bound.resource as usize)?,
                     role: self.roles.get(bound.role),
+                    expire_time: bound.expire_time,
                 })
             })
     }

@@ -64,6 +64,8 @@ pub(crate) struct Gain {
     pub(crate) resource: ResourceName,
     /// What; `None` if that cannot be read.
     pub(crate) permissions: Option<PermissionSet>,
+    /// Until when; for ever if unset.
+    pub(crate) expire_time: Option<DateTime<Utc>>,
 }
 
 /// A plan, with what it was made from.
@@ -124,6 +126,7 @@ impl Planned<'_> {
                 let by_roles = roles.map(|(role, permissions)| Gain {
                     resource: role.parent(),
                     permissions: Some(permissions),
+                    expire_time: None,
                 });
                 let by_binding = match step.binding() {
                     (Some(before), Some(after)) => {
@@ -143,6 +146,7 @@ impl Planned<'_> {
         Gain {
             resource: binding.name.parent(),
             permissions: holds.map(|holds| holds.permissions),
+            expire_time: binding.expire_time,
         }
     }
 

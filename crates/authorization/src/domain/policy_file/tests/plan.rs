@@ -387,6 +387,7 @@ fn gains(world: &World, rest: &str) -> Vec<String> {
     let shown = |Gain {
                      resource,
                      permissions,
+                     expire_time: _,
                  }: &Gain| {
         let permissions = permissions.map_or("?".to_owned(), |set| set.to_string());
         format!("{resource}: {permissions}")
