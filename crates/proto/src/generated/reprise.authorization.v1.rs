@@ -1400,7 +1400,8 @@ pub mod authorization_service_client {
         /// that was deleted in between: it is RESOURCE_NOT_FOUND.
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
-        /// parent, by its level, and every permission of the role. Safe to retry. Errors: INVALID_FIELDS,
+        /// parent, by its level, and every permission of the role for as long as the binding lasts. Safe to
+        /// retry. Errors: INVALID_FIELDS,
         /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, RESOURCE_ALREADY_EXISTS,
         /// GRANT_EXCEEDS_OWN_PERMISSIONS.
         pub async fn create_role_binding(
@@ -1543,8 +1544,8 @@ pub mod authorization_service_client {
         /// is known of it. An account can have 100 tokens that have not expired and were not revoked.
         ///
         /// Needs `workspace.serviceAccounts.create` or `deployment.serviceAccounts.create` on the
-        /// account's parent, by its level, and everything that the account holds. Safe to retry with a
-        /// `request_id`. Errors: INVALID_FIELDS, REQUEST_ID_REUSED, PERMISSION_MISSING,
+        /// account's parent, by its level, and everything that the account holds until the token expires.
+        /// Safe to retry with a `request_id`. Errors: INVALID_FIELDS, REQUEST_ID_REUSED, PERMISSION_MISSING,
         /// RESOURCE_NOT_FOUND, GRANT_EXCEEDS_OWN_PERMISSIONS, LIMIT_EXCEEDED.
         pub async fn create_service_account_token(
             &mut self,
@@ -1932,7 +1933,8 @@ pub mod authorization_service_server {
         /// that was deleted in between: it is RESOURCE_NOT_FOUND.
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
-        /// parent, by its level, and every permission of the role. Safe to retry. Errors: INVALID_FIELDS,
+        /// parent, by its level, and every permission of the role for as long as the binding lasts. Safe to
+        /// retry. Errors: INVALID_FIELDS,
         /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, RESOURCE_ALREADY_EXISTS,
         /// GRANT_EXCEEDS_OWN_PERMISSIONS.
         async fn create_role_binding(
@@ -1995,8 +1997,8 @@ pub mod authorization_service_server {
         /// is known of it. An account can have 100 tokens that have not expired and were not revoked.
         ///
         /// Needs `workspace.serviceAccounts.create` or `deployment.serviceAccounts.create` on the
-        /// account's parent, by its level, and everything that the account holds. Safe to retry with a
-        /// `request_id`. Errors: INVALID_FIELDS, REQUEST_ID_REUSED, PERMISSION_MISSING,
+        /// account's parent, by its level, and everything that the account holds until the token expires.
+        /// Safe to retry with a `request_id`. Errors: INVALID_FIELDS, REQUEST_ID_REUSED, PERMISSION_MISSING,
         /// RESOURCE_NOT_FOUND, GRANT_EXCEEDS_OWN_PERMISSIONS, LIMIT_EXCEEDED.
         async fn create_service_account_token(
             &self,

@@ -203,7 +203,7 @@ pub enum ErrorReason {
     /// INVALID_ARGUMENT { "reason": "REQUEST_ID_REUSED", "metadata": { "request_id": "…" } }
     /// ```
     RequestIdReused = 6,
-    /// The caller would grant permissions that it does not hold itself.
+    /// The caller would grant permissions that it does not hold itself, or not for as long.
     ///
     /// ```text
     /// PERMISSION_DENIED { "reason": "GRANT_EXCEEDS_OWN_PERMISSIONS", "metadata": {
