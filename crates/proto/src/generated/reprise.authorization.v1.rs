@@ -831,7 +831,7 @@ pub struct RevokeServiceAccountTokenResponse {
 /// ApplyPolicyRequest is the request of ApplyPolicy.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ApplyPolicyRequest {
-    /// policy is the text of a policy file, in YAML; at most 1 MiB. The README shows its form.
+    /// policy is the text of a policy file, in YAML; at most 1 MiB. OPERATING.md shows its form.
     #[prost(string, tag = "1")]
     pub policy: ::prost::alloc::string::String,
     /// validate_only returns what would change, and changes nothing.
@@ -1401,9 +1401,8 @@ pub mod authorization_service_client {
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
         /// parent, by its level, and every permission of the role for as long as the binding lasts. Safe to
-        /// retry. Errors: INVALID_FIELDS,
-        /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, RESOURCE_ALREADY_EXISTS,
-        /// GRANT_EXCEEDS_OWN_PERMISSIONS.
+        /// retry. Errors: INVALID_FIELDS, REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND,
+        /// RESOURCE_ALREADY_EXISTS, GRANT_EXCEEDS_OWN_PERMISSIONS.
         pub async fn create_role_binding(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateRoleBindingRequest>,
@@ -1934,9 +1933,8 @@ pub mod authorization_service_server {
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
         /// parent, by its level, and every permission of the role for as long as the binding lasts. Safe to
-        /// retry. Errors: INVALID_FIELDS,
-        /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, RESOURCE_ALREADY_EXISTS,
-        /// GRANT_EXCEEDS_OWN_PERMISSIONS.
+        /// retry. Errors: INVALID_FIELDS, REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND,
+        /// RESOURCE_ALREADY_EXISTS, GRANT_EXCEEDS_OWN_PERMISSIONS.
         async fn create_role_binding(
             &self,
             request: tonic::Request<super::CreateRoleBindingRequest>,

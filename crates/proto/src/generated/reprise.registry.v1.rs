@@ -1469,8 +1469,8 @@ pub mod deploy_registry_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// ListDeployments lists the Deployments of a workspace that the caller may see.
-        /// A page can be short, even empty, and still have a next one.
+        /// ListDeployments lists the Deployments of a workspace that the caller may see. A page can be short,
+        /// even empty, and still have a next one.
         ///
         /// Shows what GetDeployment would show. Reads are safe to retry. Errors: INVALID_FIELDS.
         pub async fn list_deployments(
@@ -1649,8 +1649,7 @@ pub mod deploy_registry_service_client {
         /// Needs `deployment.images.push` if the deploy ships an image, `deployment.dags.push` if it ships
         /// DAG or dbt bundles, both if both. Safe to retry with a `request_id`. Errors: INVALID_FIELDS,
         /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, DEPLOYMENT_DELETED, DEPLOY_HELD,
-        /// LATEST_DEPLOY_CHANGED,
-        /// DEPLOY_NOT_ALLOWED, DAG_BUNDLE_MISSING, IMAGE_MISSING.
+        /// LATEST_DEPLOY_CHANGED, DEPLOY_NOT_ALLOWED, DAG_BUNDLE_MISSING, IMAGE_MISSING.
         pub async fn create_deploy(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateDeployRequest>,
@@ -2212,8 +2211,8 @@ pub mod deploy_registry_service_server {
         > {
             Err(tonic::Status::unimplemented("Not yet implemented"))
         }
-        /// ListDeployments lists the Deployments of a workspace that the caller may see.
-        /// A page can be short, even empty, and still have a next one.
+        /// ListDeployments lists the Deployments of a workspace that the caller may see. A page can be short,
+        /// even empty, and still have a next one.
         ///
         /// Shows what GetDeployment would show. Reads are safe to retry. Errors: INVALID_FIELDS.
         async fn list_deployments(
@@ -2292,8 +2291,7 @@ pub mod deploy_registry_service_server {
         /// Needs `deployment.images.push` if the deploy ships an image, `deployment.dags.push` if it ships
         /// DAG or dbt bundles, both if both. Safe to retry with a `request_id`. Errors: INVALID_FIELDS,
         /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, DEPLOYMENT_DELETED, DEPLOY_HELD,
-        /// LATEST_DEPLOY_CHANGED,
-        /// DEPLOY_NOT_ALLOWED, DAG_BUNDLE_MISSING, IMAGE_MISSING.
+        /// LATEST_DEPLOY_CHANGED, DEPLOY_NOT_ALLOWED, DAG_BUNDLE_MISSING, IMAGE_MISSING.
         async fn create_deploy(
             &self,
             request: tonic::Request<super::CreateDeployRequest>,
