@@ -101,6 +101,7 @@ enum Kind {
     Bind,
     Unbind,
     Mint,
+    Apply,
     Pass,
 }
 
@@ -131,6 +132,7 @@ fn calls() -> impl Strategy<Value = Vec<Call>> {
         6 => Just(Kind::Bind),
         1 => Just(Kind::Unbind),
         2 => Just(Kind::Mint),
+        4 => Just(Kind::Apply),
         1 => Just(Kind::Pass),
     ];
     let about = (0..SCOPES.len(), any::<usize>(), 0..BOUND.len());
@@ -195,6 +197,52 @@ fn chosen<T>(all: &[T], number: usize) -> Option<&T> {
 
 fn resource_of(role: &str) -> ResourceName {
     role.parse::<RoleName>().unwrap().parent()
+}
+
+fn new_role(resource: &ResourceName, number: usize) -> String {
+    match resource {
+        ResourceName::System => format!("roles/r{number}"),
+        ResourceName::Workspace(_) | ResourceName::Deployment(_) => {
+            format!("{resource}/roles/r{number}")
+        }
+    }
+}
+
+/// A file with a role that is bound where it belongs, and another role that is bound on `scope`. The
+/// callers have few names for their files, and take away what others have brought.
+fn policy_file(
+    call: &Call,
+    role: &str,
+    permissions: PermissionSet,
+    scope: &ResourceName,
+    near: &[String],
+    built_in: bool,
+) -> String {
+    let permissions = permissions.iter().map(|name| name.to_string());
+    let permissions = permissions.collect::<Vec<_>>().join(", ");
+    let of_role = resource_of(role);
+    let (one, other) = (BOUND[call.whom], chosen(&BOUND, call.which).unwrap());
+    let near = chosen(near, call.which).unwrap();
+    let mut policy = format!(
+        "version: 1\nname: file-{}\nroles:\n- {{name: {role}, permissions: [{permissions}]}}\n\
+         role_bindings:\n- {{resource: {of_role}, principal: '{one}', role: {role}}}\n",
+        call.caller % PEOPLE.len()
+    );
+    if (&of_role, one, role) != (scope, *other, near) {
+        policy.push_str(&format!(
+            "- {{resource: {scope}, principal: '{other}', role: {near}}}\n"
+        ));
+    }
+    if built_in && call.modest {
+        let role = chosen(&BUILT_IN, call.which).unwrap();
+        let role = role.trim_start_matches("roles/");
+        let permission = chosen(&PERMISSIONS, call.permissions.into()).unwrap();
+        let held = !call.keep;
+        policy.push_str(&format!(
+            "built_in_roles: {{{role}: {{permissions: {{{permission}: {held}}}}}}}\n"
+        ));
+    }
+    policy
 }
 
 impl World {
@@ -262,11 +310,7 @@ impl World {
     ) -> bool {
         // Most roles cannot be bound in most places.
         let resource = parent.parse::<ResourceName>().unwrap();
-        let near = self.roles.iter().filter(|name| {
-            let of = resource_of(name);
-            resource.ancestors().any(|ancestor| ancestor == of)
-        });
-        let near = near.cloned().collect::<Vec<_>>();
+        let near = self.near(&resource);
         let mut request = binding(whom, chosen(&near, which).unwrap(), parent);
         let minutes = minutes.map(|minutes| TimeDelta::minutes(minutes.into()));
         request.role_binding.as_mut().unwrap().expire_time =
@@ -372,6 +416,23 @@ impl World {
                 service.delete_role_binding(request).await.is_ok()
             }
             Kind::Mint => self.mint(&token, call.which).await,
+            Kind::Apply => {
+                let (Some(scope), Some(of_role)) =
+                    (chosen(&scopes, call.scope), chosen(&scopes, call.which))
+                else {
+                    return;
+                };
+                let there = roles.iter().filter(|name| resource_of(name) == *of_role);
+                let there = there.collect::<Vec<_>>();
+                let role = match chosen(&there, call.permissions.into()) {
+                    Some(&role) if call.keep => role.clone(),
+                    Some(_) | None => new_role(of_role, self.roles.len()),
+                };
+                let near = self.near(scope);
+                let built_in = scopes.contains(&ResourceName::System);
+                let policy = policy_file(call, &role, wished(of_role), scope, &near, built_in);
+                self.apply(&token, policy).await
+            }
             Kind::Pass => {
                 self.house.pass(TimeDelta::minutes(call.scope as i64));
                 true
@@ -407,6 +468,48 @@ impl World {
             });
         }
         true
+    }
+
+    async fn apply(&mut self, token: &str, policy: String) -> bool {
+        let request = pb::ApplyPolicyRequest {
+            policy,
+            ..Default::default()
+        };
+        let request = self.house.request(token, request);
+        let applied = self.house.service.apply_policy(request).await;
+        let Ok(applied) = applied else { return false };
+        let changes = applied.into_inner().changes;
+        for change in &changes {
+            match change.r#type() {
+                pb::PolicyChangeType::RoleCreated => self.roles.push(change.name.clone()),
+                pb::PolicyChangeType::RoleDeleted => {
+                    self.roles.retain(|role| *role != change.name);
+                }
+                pb::PolicyChangeType::RoleBindingCreated => self.bindings.push(pb::RoleBinding {
+                    name: change.name.clone(),
+                    role: change.role.clone(),
+                    ..Default::default()
+                }),
+                pb::PolicyChangeType::RoleBindingDeleted => {
+                    self.bindings.retain(|binding| binding.name != change.name);
+                }
+                pb::PolicyChangeType::Unspecified
+                | pb::PolicyChangeType::RoleUpdated
+                | pb::PolicyChangeType::BuiltInRoleChanged
+                | pb::PolicyChangeType::RoleBindingUpdated
+                | pb::PolicyChangeType::TokenRevoked => {}
+            }
+        }
+        !changes.is_empty()
+    }
+
+    /// The roles that can be bound on a resource.
+    fn near(&self, resource: &ResourceName) -> Vec<String> {
+        let near = self.roles.iter().filter(|name| {
+            let of = resource_of(name);
+            resource.ancestors().any(|ancestor| ancestor == of)
+        });
+        near.cloned().collect()
     }
 
     async fn index(&self) -> Arc<Index> {
@@ -449,7 +552,7 @@ async fn nobody_gets_more(beginning: Beginning, calls: Vec<Call>) -> BTreeMap<Ki
         world.make(call).await;
         for ((principal, held), (_, at_first)) in world.all_held().await.iter().zip(&before) {
             let has_token = |account: &&str| principal.to_string().ends_with(*account);
-            let is_actor = world.accounts.iter().any(|account| has_token(account));
+            let is_actor = world.accounts.iter().any(has_token);
             for (number, scope) in SCOPES.iter().enumerate() {
                 // What an idle one was given by the administrator is no escalation, until an actor
                 // has a token of it.
@@ -500,6 +603,7 @@ fn nobody_gets_more_than_those_who_make_the_calls_held_at_the_beginning() {
         Kind::Bind,
         Kind::Unbind,
         Kind::Mint,
+        Kind::Apply,
     ] {
         assert!(allowed[&kind] >= 5, "{allowed:?}");
     }

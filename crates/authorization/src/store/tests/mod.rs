@@ -1,5 +1,6 @@
 //! Every method of the store, on both databases.
 
+mod apply;
 mod grants;
 mod policy;
 mod policy_changes;
