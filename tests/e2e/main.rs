@@ -13,6 +13,7 @@
 //! | [`races`] | a plan or a write that was overtaken is refused, and nothing is overwritten |
 //! | [`crashes`] | a rollback that was accepted ends well, whatever is killed when |
 //! | [`authorization_crashes`] | what the authorization service has answered survives `kill -9`, once |
+//! | [`policy_files`] | a policy file holds from the start or by a command, whole or not at all |
 //! | [`outages`] | what cannot be asked is never a yes, and leaves nothing behind |
 //! | [`permissions`] | who may roll back what, and see what |
 //! | [`bad_input`] | what is wrong is told, all of it at once, and changes nothing |
@@ -59,6 +60,7 @@ mod operator;
 mod outages;
 mod permissions;
 mod permits;
+mod policy_files;
 mod races;
 #[cfg(feature = "test-postgres")]
 mod replicas;

@@ -85,6 +85,33 @@ impl Process {
 
     /// Starts it again, on the port that it had, and waits until it serves.
     pub(crate) async fn restart(&mut self) {
+        let running = self.spawn();
+        let log = running.log.clone();
+        self.address = running.listens().await.unwrap_or_else(|| {
+            panic!(
+                "{} ended instead of serving:\n{}",
+                self.service,
+                log.borrow().lines.join("\n")
+            )
+        });
+        serves(self.address).await;
+    }
+
+    /// Starts it again, and waits until it has ended without having served. Returns what it said.
+    pub(crate) async fn fail_to_restart(&mut self) -> String {
+        let listens = self.spawn().listens().await;
+        let mut running = self.running.take().unwrap();
+        let lines = running.lines();
+        self.past.extend(lines.iter().cloned());
+        if listens.is_some() {
+            running.child.kill().unwrap();
+        }
+        let status = running.child.wait().unwrap();
+        assert_eq!((listens, status.code()), (None, Some(1)), "{lines:?}");
+        lines.join("\n")
+    }
+
+    fn spawn(&mut self) -> &mut Running {
         assert!(self.running.is_none(), "{} runs already", self.service);
         let mut child = reprise()
             .arg(self.service)
@@ -96,18 +123,7 @@ impl Process {
             .spawn()
             .unwrap();
         let log = follow(child.stderr.take().unwrap());
-        let running = self.running.insert(Running {
-            child,
-            log: log.clone(),
-        });
-        self.address = running.listens().await.unwrap_or_else(|| {
-            panic!(
-                "{} ended instead of serving:\n{}",
-                self.service,
-                log.borrow().lines.join("\n")
-            )
-        });
-        serves(self.address).await;
+        self.running.insert(Running { child, log })
     }
 
     /// Ends it as a crash of the machine would.

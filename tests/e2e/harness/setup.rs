@@ -1,3 +1,4 @@
+use std::ffi::OsString;
 use std::path::Path;
 
 use super::Stack;
@@ -6,6 +7,7 @@ use super::Stack;
 pub(crate) struct Setup {
     pub(super) database: Database,
     pub(super) proxied: bool,
+    pub(super) authorization_flags: Vec<OsString>,
     pub(super) registry_flags: Vec<&'static str>,
     pub(super) orchestrator_flags: Vec<&'static str>,
 }
@@ -45,6 +47,7 @@ impl Setup {
         Self {
             database,
             proxied: false,
+            authorization_flags: Vec::new(),
             registry_flags: Vec::new(),
             orchestrator_flags: Vec::new(),
         }
@@ -53,6 +56,13 @@ impl Setup {
     /// Puts a proxy between orchestrator and registry.
     pub(crate) fn proxied(mut self) -> Self {
         self.proxied = true;
+        self
+    }
+
+    /// Has this policy file applied whenever the authorization service starts.
+    pub(crate) fn policy_file(mut self, file: &Path) -> Self {
+        self.authorization_flags
+            .extend(["--policy-file".into(), file.into()]);
         self
     }
 

@@ -31,6 +31,7 @@ impl Stack {
         let Setup {
             database,
             proxied,
+            authorization_flags,
             registry_flags,
             orchestrator_flags,
         } = setup;
@@ -45,7 +46,9 @@ impl Stack {
         );
 
         let common = |service| common_arguments(&database, folder.path(), &keys, service);
-        let authorization = Process::start("authorization", common("authorization")).await;
+        let mut arguments = common("authorization");
+        arguments.extend(authorization_flags);
+        let authorization = Process::start("authorization", arguments).await;
         let mut arguments = common("registry");
         arguments.extend(at("--authorization-address", authorization.address));
         arguments.extend(["--bundle-store".into(), bundle_folder(folder.path()).into()]);
