@@ -49,11 +49,18 @@ pub(super) async fn handle(
     } = loop {
         let index = attempts.policy().await?;
         authorize(service, &index, &subject, administering(&parent), &parent)?;
+        let request_id = identified(&request, &subject, &parent);
+        let repeated = service.store.repeated_binding(request_id.as_ref()).await?;
+        // It is not decided again: what could be bound then may have expired by now.
+        if let Some(repeated) = repeated
+            && let Some(repeated) = attempts.end(Ok(repeated)).await?
+        {
+            break repeated;
+        }
         let Wanted {
             principal,
             role,
             expire_time,
-            request_id,
             reason,
         } = decode(&request, &index, &parent, now)?;
         check_grantable(service, &index, &subject, &role, &parent, expire_time)?;
@@ -68,15 +75,6 @@ pub(super) async fn handle(
             managed_by: None,
         };
         let author = change::author(&subject, now, reason);
-        let request_id = request_id.map(|id| {
-            requests::Request::new(
-                &subject.principal,
-                "CreateRoleBinding",
-                &parent,
-                id,
-                &request,
-            )
-        });
         let written = service
             .store
             .create_role_binding(index.revision(), &binding, &author, request_id.as_ref())
@@ -110,12 +108,25 @@ fn parent(request: &CreateRoleBindingRequest) -> Result<ResourceName, Problem> {
     parent.ok_or_else(|| fields.into_problem())
 }
 
+/// The request by its id, if it has one. That it is no id is told with all else that is wrong.
+fn identified(
+    request: &CreateRoleBindingRequest,
+    caller: &Subject,
+    parent: &ResourceName,
+) -> Option<requests::Request> {
+    let id = request.request_id.parse().ok()?;
+    let method = "CreateRoleBinding";
+    let principal = &caller.principal;
+    Some(requests::Request::new(
+        principal, method, parent, id, request,
+    ))
+}
+
 /// What a caller asks for.
 struct Wanted {
     principal: Principal,
     role: RoleName,
     expire_time: Option<DateTime<Utc>>,
-    request_id: Option<RequestId>,
     reason: String,
 }
 
@@ -157,11 +168,10 @@ fn decode(
     let request_id = fields.parse_optional::<RequestId>("request_id", request_id);
     let reason = change::reason(&mut fields, reason);
     match (contents, request_id, reason) {
-        (Some((principal, role, expire_time)), Some(request_id), Some(reason)) => Ok(Wanted {
+        (Some((principal, role, expire_time)), Some(_), Some(reason)) => Ok(Wanted {
             principal,
             role,
             expire_time,
-            request_id,
             reason,
         }),
         (_, _, _) => Err(fields.into_problem()),

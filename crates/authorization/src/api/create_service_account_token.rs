@@ -18,6 +18,7 @@ use super::authorize::{admit, authorize};
 use super::change::Attempts;
 use super::{Authorization, encode, problems};
 use crate::domain::grant_rule;
+use crate::domain::subject::Subject;
 use crate::domain::tokens::{ServiceAccountToken, TokenId, TokenName};
 use crate::store::Changed;
 
@@ -50,14 +51,18 @@ pub(super) async fn handle(
     } = loop {
         let index = attempts.policy().await?;
         authorize(service, &index, &subject, creating(&parent), &parent)?;
-        let (token, request_id) = decode(&request, id, &account, &subject.principal, now)?;
+        let request_id = identified(&request, &subject, &account);
+        let repeated = service.store.repeated_token(&account, request_id.as_ref());
+        // It is not decided again: the token may have expired by now.
+        if let Some(repeated) = repeated.await?
+            && let Some(repeated) = attempts.end(Ok(repeated)).await?
+        {
+            break repeated;
+        }
+        let token = decode(&request, id, &account, &subject.principal, now)?;
         let at = service.environment.now();
         grant_rule::check_account(&index, &subject, &account, at, token.expire_time)
             .map_err(|error| problems::ungrantable(service, &index, &subject, &error))?;
-        let request_id = request_id.map(|id| {
-            let method = "CreateServiceAccountToken";
-            requests::Request::new(&subject.principal, method, &account, id, &request)
-        });
         let written = service
             .store
             .create_service_account_token(index.revision(), &token, request_id.as_ref())
@@ -99,13 +104,27 @@ fn creating(resource: &ResourceName) -> Permission {
     }
 }
 
+/// The request by its id, if it has one. That it is no id is told with all else that is wrong.
+fn identified(
+    request: &CreateServiceAccountTokenRequest,
+    caller: &Subject,
+    account: &ServiceAccountName,
+) -> Option<requests::Request> {
+    let id = request.request_id.parse().ok()?;
+    let method = "CreateServiceAccountToken";
+    let principal = &caller.principal;
+    Some(requests::Request::new(
+        principal, method, account, id, request,
+    ))
+}
+
 fn decode(
     request: &CreateServiceAccountTokenRequest,
     id: TokenId,
     account: &ServiceAccountName,
     created_by: &Principal,
     now: DateTime<Utc>,
-) -> Result<(ServiceAccountToken, Option<RequestId>), Problem> {
+) -> Result<ServiceAccountToken, Problem> {
     let CreateServiceAccountTokenRequest {
         parent: _,
         service_account_token,
@@ -116,10 +135,10 @@ fn decode(
         .required("service_account_token", service_account_token.clone())
         .and_then(|token| decode_contents(&mut fields, token, now));
     let request_id = fields.parse_optional::<RequestId>("request_id", request_id);
-    let (Some((description, expire_time)), Some(request_id)) = (contents, request_id) else {
+    let (Some((description, expire_time)), Some(_)) = (contents, request_id) else {
         return Err(fields.into_problem());
     };
-    let token = ServiceAccountToken {
+    Ok(ServiceAccountToken {
         name: TokenName {
             account: account.clone(),
             id,
@@ -130,8 +149,7 @@ fn decode(
         create_time: now,
         last_use_time: None,
         revocation: None,
-    };
-    Ok((token, request_id))
+    })
 }
 
 fn decode_contents(

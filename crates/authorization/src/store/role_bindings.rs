@@ -77,17 +77,8 @@ impl Store {
     ) -> Result<Changed<RoleBinding>, Error> {
         let created = || Change::RoleBindingCreated(binding.clone());
         transaction!(self.database, |transaction| {
-            if let Some(name) = requests::replay::<Error>(transaction, request).await? {
-                let name = name.parse::<RoleBindingName>().map_err(corrupt)?;
-                let value = find(transaction, &name)
-                    .await?
-                    .ok_or(Error::NoSuchBinding(name))?;
-                let revision = policy::current(transaction).await?;
-                return Ok(Changed {
-                    value,
-                    revision,
-                    made: false,
-                });
+            if let Some(changed) = repeated(transaction, request).await? {
+                return Ok(changed);
             }
             let existing = find_same(transaction, binding).await?;
             let expired = existing
@@ -131,6 +122,14 @@ impl Store {
     }
 
     /// The binding of this name.
+    /// What a request has come to that created a binding and was answered before.
+    pub(crate) async fn repeated_binding(
+        &self,
+        request: Option<&Request>,
+    ) -> Result<Option<Changed<RoleBinding>>, Error> {
+        repeated(&mut self.database.read().await?, request).await
+    }
+
     pub(crate) async fn role_binding(
         &self,
         name: &RoleBindingName,
@@ -248,6 +247,24 @@ impl Store {
 }
 
 /// Inserts a binding that is not there.
+/// The binding that a request has made, if it was answered before. What is answered is committed, so
+/// that the revision, which is read last, has it also outside of a transaction.
+async fn repeated(
+    connection: &mut Connection,
+    request: Option<&Request>,
+) -> Result<Option<Changed<RoleBinding>>, Error> {
+    let Some(name) = requests::replay::<Error>(connection, request).await? else {
+        return Ok(None);
+    };
+    let name = name.parse().map_err(corrupt)?;
+    let value = find(connection, &name).await?;
+    Ok(Some(Changed {
+        value: value.ok_or(Error::NoSuchBinding(name))?,
+        revision: policy::current(connection).await?,
+        made: false,
+    }))
+}
+
 pub(super) async fn insert(
     transaction: &mut Connection,
     binding: &RoleBinding,

@@ -113,21 +113,8 @@ impl Store {
             revocation: _,
         } = token;
         transaction!(self.database, |transaction| {
-            if let Some(id) = requests::replay::<Error>(transaction, request).await? {
-                let id = TokenId::parse(&id).ok_or_else(|| corrupt("no id of a token"))?;
-                let name = TokenName {
-                    account: account.clone(),
-                    id,
-                };
-                let value = find(transaction, &name)
-                    .await?
-                    .ok_or_else(|| corrupt("a token that was created is gone"))?;
-                let revision = policy::current(transaction).await?;
-                return Ok(Changed {
-                    value,
-                    revision,
-                    made: false,
-                });
+            if let Some(changed) = repeated(transaction, account, request).await? {
+                return Ok(changed);
             }
             policy::hold(transaction, decided_at).await?;
             if active(transaction, account, *create_time).await? >= MOST_TOKENS {
@@ -163,6 +150,15 @@ impl Store {
                 made: true,
             })
         })
+    }
+
+    /// What a request has come to that made a token of the account and was answered before.
+    pub(crate) async fn repeated_token(
+        &self,
+        account: &ServiceAccountName,
+        request: Option<&Request>,
+    ) -> Result<Option<Changed<ServiceAccountToken>>, Error> {
+        repeated(&mut self.database.read().await?, account, request).await
     }
 
     /// The tokens of these accounts, from the one after `after` on, ordered by account and id; if
@@ -309,6 +305,27 @@ async fn active(
         )
         .await?;
     Ok(count)
+}
+
+/// The token that a request has made, if it was answered before.
+async fn repeated(
+    connection: &mut Connection,
+    account: &ServiceAccountName,
+    request: Option<&Request>,
+) -> Result<Option<Changed<ServiceAccountToken>>, Error> {
+    let Some(id) = requests::replay::<Error>(connection, request).await? else {
+        return Ok(None);
+    };
+    let name = TokenName {
+        account: account.clone(),
+        id: TokenId::parse(&id).ok_or_else(|| corrupt("no id of a token"))?,
+    };
+    let value = find(connection, &name).await?;
+    Ok(Some(Changed {
+        value: value.ok_or_else(|| corrupt("a token that was created is gone"))?,
+        revision: policy::current(connection).await?,
+        made: false,
+    }))
 }
 
 async fn find(

@@ -279,6 +279,36 @@ async fn a_binding_gives_its_role_until_it_expires(db: TestDatabase) {
     assert_eq!(reason(&gone), ErrorReason::ResourceNotFound);
 }
 
+async fn a_binding_that_has_expired_is_still_the_answer_to_a_repetition(db: TestDatabase) {
+    let house = House::new(&db).await;
+    let mut asked = until(&house, "user:bob", TimeDelta::hours(1));
+    asked.request_id = house.environment.new_uuid().to_string();
+    let create = async |asked: &CreateRoleBindingRequest| {
+        let request = house.as_user("admin", asked.clone());
+        let answered = house.service.create_role_binding(request).await;
+        answered.map(tonic::Response::into_inner)
+    };
+    let first = create(&asked).await.unwrap();
+    house.pass(TimeDelta::hours(2));
+    let again = create(&asked).await.unwrap();
+    assert_eq!(again, first);
+
+    // Without the id it is something new, as is another request with the id.
+    let mut new = asked.clone();
+    new.request_id = String::new();
+    let refused = create(&new).await.unwrap_err();
+    assert_eq!(fields(&refused), ["role_binding.expire_time"]);
+    asked.reason = "another".to_owned();
+    let refused = create(&asked).await.unwrap_err();
+    assert_eq!(reason(&refused), ErrorReason::RequestIdReused);
+
+    // Nor does it help who may not ask.
+    let request = house.as_user("nobody", asked);
+    let refused = house.service.create_role_binding(request).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(reason(&refused), ErrorReason::ResourceNotFound);
+}
+
 async fn a_binding_expires_in_the_future_and_within_ten_years(db: TestDatabase) {
     let house = House::new(&db).await;
     let years = TimeDelta::days(3652);
@@ -491,6 +521,7 @@ chassis::on_both_databases!(
     a_list_has_pages_that_belong_to_it,
     the_last_administrator_cannot_be_deleted,
     a_binding_gives_its_role_until_it_expires,
+    a_binding_that_has_expired_is_still_the_answer_to_a_repetition,
     a_binding_expires_in_the_future_and_within_ten_years,
     who_may_read_a_binding,
     a_list_can_reach_below_and_be_of_one_principal,

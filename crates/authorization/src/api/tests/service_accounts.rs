@@ -147,6 +147,11 @@ async fn a_token_is_shown_once(db: TestDatabase) {
     let again = again.await.unwrap().into_inner();
     assert_eq!(again.token, "");
     assert_eq!(again.service_account_token, first.service_account_token);
+    house.pass(TimeDelta::days(2));
+    let expired = house
+        .service
+        .create_service_account_token(house.as_user("admin", asked.clone()));
+    assert_eq!(expired.await.unwrap().into_inner(), again);
     let other = CreateServiceAccountTokenRequest {
         request_id: asked.request_id,
         ..ask(house.now() + TimeDelta::days(2))
