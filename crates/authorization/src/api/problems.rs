@@ -14,7 +14,6 @@ use crate::domain::grant_rule::Ungrantable;
 use crate::domain::index::Index;
 use crate::domain::policy::{Role, RoleBinding, Unbindable};
 use crate::domain::subject::Subject;
-use crate::domain::tokens::MOST_TOKENS;
 use crate::{policy, store};
 
 /// How long to wait before asking a policy again that was not there yet.
@@ -50,15 +49,12 @@ impl From<store::Error> for Problem {
             .about("roleBinding", &name),
             store::Error::NoSuchBinding(name) => Self::not_found("roleBinding", &name),
             store::Error::NoSuchToken(name) => Self::not_found("serviceAccountToken", &name),
-            store::Error::TooManyTokens(account) => Self::new(
+            store::Error::LimitExceeded(limit) => Self::new(
                 Code::ResourceExhausted,
                 ErrorReason::LimitExceeded,
-                format!(
-                    "{account} has {MOST_TOKENS} tokens that can be used, and there can be no more: \
-                     revoke those that nobody needs"
-                ),
+                limit.to_string(),
             )
-            .with("limit", MOST_TOKENS),
+            .with("limit", limit.most()),
             store::Error::LastAdministrator(name) => Self::new(
                 Code::FailedPrecondition,
                 ErrorReason::LastAdministrator,

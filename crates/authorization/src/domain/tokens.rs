@@ -7,9 +7,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use model::names::{NameError, Principal, ServiceAccountName};
 use uuid::Uuid;
 
-/// How many tokens of one account can count at the same time.
-pub(crate) const MOST_TOKENS: i64 = 100;
-
 /// How long a token is remembered after its expiry, for those who look into what happened.
 pub(crate) const KEPT_AFTER_EXPIRY: TimeDelta = TimeDelta::days(90);
 

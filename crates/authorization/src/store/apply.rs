@@ -1,6 +1,6 @@
 //! Policy files: what there is that concerns one, and writing what has to change.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use chassis::database::Connection;
 use chassis::{args, transaction};
@@ -11,7 +11,7 @@ use model::roles::SystemRole;
 use super::error::corrupt;
 use super::role_bindings::{self, BindingRow};
 use super::roles;
-use super::{Changed, Error, Store, policy, policy_changes};
+use super::{Changed, Error, Store, limits, policy, policy_changes};
 use crate::domain::policy::{PolicyRevision, Role, RoleBinding};
 use crate::domain::policy_change::Author;
 use crate::domain::policy_file::{BindingKey, BuiltInEntry, Current, Plan, PolicyFile, Step};
@@ -64,6 +64,7 @@ impl Store {
             for step in &plan.steps {
                 carry_out(transaction, step, author).await?;
             }
+            check_limits(transaction, &plan, author).await?;
             policy_changes::record(transaction, revision, author, &changes).await?;
             Ok::<_, Error>(revision)
         })?;
@@ -98,6 +99,49 @@ async fn carry_out(
         Step::CreateBinding(binding) => role_bindings::insert(transaction, binding).await,
         Step::UpdateBinding { before: _, after } => role_bindings::update(transaction, after).await,
     }
+}
+
+/// Fails if there is too much now where the plan made more.
+async fn check_limits(
+    transaction: &mut Connection,
+    plan: &Plan,
+    author: &Author,
+) -> Result<(), Error> {
+    let mut roles = BTreeSet::new();
+    let mut bindings = BTreeSet::new();
+    for step in &plan.steps {
+        match step {
+            Step::CreateRole(role) => {
+                roles.insert(role.name.parent());
+            }
+            Step::CreateBinding(binding) => {
+                bindings.insert(binding.name.parent());
+            }
+            // One that had expired may count again.
+            Step::UpdateBinding { before, after } => {
+                if before.expired(author.time) {
+                    bindings.insert(after.name.parent());
+                }
+            }
+            Step::DeleteBinding(_)
+            | Step::DeleteRole(_)
+            | Step::ChangeBuiltInRoles {
+                entries: _,
+                changed: _,
+            }
+            | Step::UpdateRole {
+                before: _,
+                after: _,
+            } => {}
+        }
+    }
+    for resource in &roles {
+        limits::check_roles(transaction, resource).await?;
+    }
+    for resource in &bindings {
+        limits::check_role_bindings(transaction, resource, author.time).await?;
+    }
+    Ok(())
 }
 
 async fn replace_built_in_entries(

@@ -2,9 +2,10 @@ use std::fmt;
 
 use chassis::database::{self, StoreError};
 use chassis::requests::Reused;
-use model::names::{RoleBindingName, RoleName, ServiceAccountName};
+use model::names::{RoleBindingName, RoleName};
 
-use crate::domain::tokens::{MOST_TOKENS, TokenName};
+use crate::domain::limits::Limit;
+use crate::domain::tokens::TokenName;
 
 /// Why a store method failed.
 #[derive(Debug, thiserror::Error)]
@@ -41,9 +42,9 @@ pub(crate) enum Error {
     /// There is no such token, or no more.
     #[error("token {0} does not exist")]
     NoSuchToken(TokenName),
-    /// The account has as many tokens as it can have.
-    #[error("{0} has {MOST_TOKENS} tokens that can be used")]
-    TooManyTokens(ServiceAccountName),
+    /// There would be too much of something.
+    #[error("{0}")]
+    LimitExceeded(Limit),
     /// Nobody could administer the system any more.
     #[error("{0} is the last binding of SYSTEM_ADMIN on the system that does not expire")]
     LastAdministrator(RoleBindingName),
@@ -61,7 +62,7 @@ impl StoreError for Error {
             | Self::BindingExists(_)
             | Self::NoSuchBinding(_)
             | Self::NoSuchToken(_)
-            | Self::TooManyTokens(_)
+            | Self::LimitExceeded(_)
             | Self::LastAdministrator(_) => None,
         }
     }

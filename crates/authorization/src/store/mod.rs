@@ -22,6 +22,7 @@ mod apply;
 mod document;
 mod error;
 mod grants;
+mod limits;
 mod policy;
 mod policy_changes;
 mod role_bindings;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::error::corrupt;
 use super::span::Span;
-use super::{Changed, Error, Store, policy, policy_changes};
+use super::{Changed, Error, Store, limits, policy, policy_changes};
 use crate::domain::policy::{PolicyRevision, RoleBinding};
 use crate::domain::policy_change::{Author, Change};
 
@@ -112,6 +112,7 @@ impl Store {
                     revision
                 }
             };
+            limits::check_role_bindings(transaction, &binding.name.parent(), author.time).await?;
             requests::remember(transaction, request, &binding.name, author.time).await?;
             Ok(Changed {
                 value: binding.clone(),
@@ -121,7 +122,6 @@ impl Store {
         })
     }
 
-    /// The binding of this name.
     /// What a request has come to that created a binding and was answered before.
     pub(crate) async fn repeated_binding(
         &self,
@@ -130,6 +130,7 @@ impl Store {
         repeated(&mut self.database.read().await?, request).await
     }
 
+    /// The binding of this name.
     pub(crate) async fn role_binding(
         &self,
         name: &RoleBindingName,
@@ -246,7 +247,6 @@ impl Store {
     }
 }
 
-/// Inserts a binding that is not there.
 /// The binding that a request has made, if it was answered before. What is answered is committed, so
 /// that the revision, which is read last, has it also outside of a transaction.
 async fn repeated(
@@ -265,6 +265,7 @@ async fn repeated(
     }))
 }
 
+/// Inserts a binding that is not there.
 pub(super) async fn insert(
     transaction: &mut Connection,
     binding: &RoleBinding,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::corrupt;
 use super::span::Span;
-use super::{Changed, Error, Store, document, policy, policy_changes, role_bindings};
+use super::{Changed, Error, Store, document, limits, policy, policy_changes, role_bindings};
 use crate::domain::policy::{PolicyRevision, Role};
 use crate::domain::policy_change::{Author, Change};
 
@@ -92,6 +92,7 @@ impl Store {
             }
             let revision = policy::advance(transaction, decided_at).await?;
             insert(transaction, role).await?;
+            limits::check_roles(transaction, &role.name.parent()).await?;
             policy_changes::record(transaction, revision, author, &changes).await?;
             requests::remember(transaction, request, &role.name, author.time).await?;
             Ok(Changed {
@@ -206,6 +207,7 @@ impl Store {
             if !force {
                 role_bindings::check_unbound(transaction, name, author.time).await?;
             }
+            limits::check_deleted_with_role(transaction, name).await?;
             let bindings = role_bindings::delete_all_of(transaction, name).await?;
             let bindings = bindings.into_iter().map(Change::RoleBindingDeleted);
             let deleted = Change::RoleDeleted {

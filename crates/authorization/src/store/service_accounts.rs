@@ -8,11 +8,11 @@ use model::names::{ResourceName, ServiceAccountName};
 use uuid::Uuid;
 
 use super::error::corrupt;
-use super::{Changed, Error, Store, policy, policy_changes};
+use super::{Changed, Error, Store, limits, policy, policy_changes};
 use crate::domain::policy::PolicyRevision;
 use crate::domain::policy_change::{Author, Change};
 use crate::domain::tokens::{
-    KEPT_AFTER_EXPIRY, MOST_TOKENS, Revocation, ServiceAccountToken, TokenId, TokenName,
+    KEPT_AFTER_EXPIRY, Revocation, ServiceAccountToken, TokenId, TokenName,
 };
 
 /// Whose tokens are listed.
@@ -117,9 +117,6 @@ impl Store {
                 return Ok(changed);
             }
             policy::hold(transaction, decided_at).await?;
-            if active(transaction, account, *create_time).await? >= MOST_TOKENS {
-                return Err(Error::TooManyTokens(account.clone()));
-            }
             transaction
                 .execute(
                     "INSERT INTO service_accounts (name, created_by, create_time)
@@ -143,6 +140,7 @@ impl Store {
                     ],
                 )
                 .await?;
+            limits::check_tokens(transaction, account, *create_time).await?;
             requests::remember(transaction, request, id, *create_time).await?;
             Ok(Changed {
                 value: token.clone(),
@@ -289,22 +287,6 @@ impl Store {
             Ok(forgotten)
         })
     }
-}
-
-/// How many tokens of the account count. The lock on the policy keeps others from making more.
-async fn active(
-    transaction: &mut Connection,
-    account: &ServiceAccountName,
-    now: DateTime<Utc>,
-) -> Result<i64, Error> {
-    let (count,) = transaction
-        .fetch_one::<(i64,)>(
-            "SELECT COUNT(*) FROM service_account_tokens
-             WHERE account = $1 AND revoke_time IS NULL AND expire_time > $2",
-            args![account.to_string(), now],
-        )
-        .await?;
-    Ok(count)
 }
 
 /// The token that a request has made, if it was answered before.

@@ -609,10 +609,10 @@ pub struct ListRolesRequest {
 /// ListRolesResponse is the answer of ListRoles.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListRolesResponse {
-    /// roles are ordered by name.
+    /// roles are ordered by name. There can be fewer than page_size on any page.
     #[prost(message, repeated, tag = "1")]
     pub roles: ::prost::alloc::vec::Vec<Role>,
-    /// next_page_token is empty on the last page.
+    /// next_page_token is empty on the last page, and on no other.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
 }
@@ -1217,12 +1217,12 @@ pub mod authorization_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// CreateRole creates a custom role.
+        /// CreateRole creates a custom role. A resource can have 1,000 of its own.
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
         /// parent, by its level, and every permission of the role. Safe to retry with a `request_id`.
         /// Errors: INVALID_FIELDS, REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND,
-        /// RESOURCE_ALREADY_EXISTS, GRANT_EXCEEDS_OWN_PERMISSIONS.
+        /// RESOURCE_ALREADY_EXISTS, GRANT_EXCEEDS_OWN_PERMISSIONS, LIMIT_EXCEEDED.
         pub async fn create_role(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateRoleRequest>,
@@ -1287,7 +1287,8 @@ pub mod authorization_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// ListRoles lists the custom roles of a resource, ordered by name; with `include_inherited` all
-        /// that can be bound there: the built-in ones, and the custom ones of the resources above.
+        /// that can be bound there: the built-in ones, and the custom ones of the resources above. A page
+        /// can have fewer roles than were asked for, or none, and still have a next one.
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
         /// parent, by its level. Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING,
@@ -1358,12 +1359,13 @@ pub mod authorization_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// DeleteRole deletes a custom role that is not bound; with `force` its bindings too. Bindings that
-        /// have expired do not count.
+        /// have expired do not keep it from being deleted, and go with it. At most 10,000 bindings go in one
+        /// call: of a role that has more, delete some of them first.
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the role's
         /// resource, by its level. Safe to retry with a `request_id`. Errors: INVALID_FIELDS,
         /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, ETAG_MISMATCH, ROLE_BUILT_IN,
-        /// ROLE_BOUND.
+        /// ROLE_BOUND, LIMIT_EXCEEDED.
         pub async fn delete_role(
             &mut self,
             request: impl tonic::IntoRequest<super::DeleteRoleRequest>,
@@ -1397,12 +1399,13 @@ pub mod authorization_service_client {
         /// exists is returned as it is; if it expires at another time than the one asked for, it is
         /// RESOURCE_ALREADY_EXISTS. What the role holds must have a meaning on the parent: a role with
         /// permissions of workspaces cannot be bound on a Deployment. A retry does not bring a binding back
-        /// that was deleted in between: it is RESOURCE_NOT_FOUND.
+        /// that was deleted in between: it is RESOURCE_NOT_FOUND. On a resource itself there can be 10,000
+        /// bindings that have not expired.
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
         /// parent, by its level, and every permission of the role for as long as the binding lasts. Safe to
         /// retry. Errors: INVALID_FIELDS, REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND,
-        /// RESOURCE_ALREADY_EXISTS, GRANT_EXCEEDS_OWN_PERMISSIONS.
+        /// RESOURCE_ALREADY_EXISTS, GRANT_EXCEEDS_OWN_PERMISSIONS, LIMIT_EXCEEDED.
         pub async fn create_role_binding(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateRoleBindingRequest>,
@@ -1540,7 +1543,8 @@ pub mod authorization_service_client {
         /// CreateServiceAccountToken makes a token for a service account, which comes into being with its
         /// first token and holds nothing until a role is bound to it: until then all it asks for is
         /// RESOURCE_NOT_FOUND. The token is shown once: a retry with the same `request_id` returns only what
-        /// is known of it. An account can have 100 tokens that have not expired and were not revoked.
+        /// is known of it. An account can have 100 tokens that have not expired and were not revoked, and
+        /// 1,000 that have not expired, revoked or not.
         ///
         /// Needs `workspace.serviceAccounts.create` or `deployment.serviceAccounts.create` on the
         /// account's parent, by its level, and everything that the account holds until the token expires.
@@ -1650,13 +1654,15 @@ pub mod authorization_service_client {
         /// ApplyPolicy makes roles and bindings be as a policy file says: it creates what is missing, changes
         /// what differs, and deletes what an earlier version of the same file brought and this one does not
         /// have. What was made by calls and stands in no file is left alone. With validate_only it returns
-        /// what would change and changes nothing. All of it happens at once or not at all.
+        /// what would change and changes nothing. All of it happens at once or not at all. How many roles and
+        /// bindings a resource can have is as for CreateRole and CreateRoleBinding; validate_only does not
+        /// count them.
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on every
         /// resource that the file names or where something changes, by its level, and every permission that
         /// somebody gains. Safe to retry: applied again, a file changes nothing. Errors: INVALID_FIELDS, PERMISSION_MISSING,
         /// RESOURCE_NOT_FOUND, GRANT_EXCEEDS_OWN_PERMISSIONS, ROLE_BOUND, ROLE_TOO_WIDE,
-        /// LAST_ADMINISTRATOR, MANAGED_BY_ANOTHER_POLICY.
+        /// LAST_ADMINISTRATOR, MANAGED_BY_ANOTHER_POLICY, LIMIT_EXCEEDED.
         pub async fn apply_policy(
             &mut self,
             request: impl tonic::IntoRequest<super::ApplyPolicyRequest>,
@@ -1849,12 +1855,12 @@ pub mod authorization_service_server {
         ) -> std::result::Result<tonic::Response<super::WhoAmIResponse>, tonic::Status> {
             Err(tonic::Status::unimplemented("Not yet implemented"))
         }
-        /// CreateRole creates a custom role.
+        /// CreateRole creates a custom role. A resource can have 1,000 of its own.
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
         /// parent, by its level, and every permission of the role. Safe to retry with a `request_id`.
         /// Errors: INVALID_FIELDS, REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND,
-        /// RESOURCE_ALREADY_EXISTS, GRANT_EXCEEDS_OWN_PERMISSIONS.
+        /// RESOURCE_ALREADY_EXISTS, GRANT_EXCEEDS_OWN_PERMISSIONS, LIMIT_EXCEEDED.
         async fn create_role(
             &self,
             request: tonic::Request<super::CreateRoleRequest>,
@@ -1879,7 +1885,8 @@ pub mod authorization_service_server {
             Err(tonic::Status::unimplemented("Not yet implemented"))
         }
         /// ListRoles lists the custom roles of a resource, ordered by name; with `include_inherited` all
-        /// that can be bound there: the built-in ones, and the custom ones of the resources above.
+        /// that can be bound there: the built-in ones, and the custom ones of the resources above. A page
+        /// can have fewer roles than were asked for, or none, and still have a next one.
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
         /// parent, by its level. Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING,
@@ -1910,12 +1917,13 @@ pub mod authorization_service_server {
             Err(tonic::Status::unimplemented("Not yet implemented"))
         }
         /// DeleteRole deletes a custom role that is not bound; with `force` its bindings too. Bindings that
-        /// have expired do not count.
+        /// have expired do not keep it from being deleted, and go with it. At most 10,000 bindings go in one
+        /// call: of a role that has more, delete some of them first.
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the role's
         /// resource, by its level. Safe to retry with a `request_id`. Errors: INVALID_FIELDS,
         /// REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, ETAG_MISMATCH, ROLE_BUILT_IN,
-        /// ROLE_BOUND.
+        /// ROLE_BOUND, LIMIT_EXCEEDED.
         async fn delete_role(
             &self,
             request: tonic::Request<super::DeleteRoleRequest>,
@@ -1929,12 +1937,13 @@ pub mod authorization_service_server {
         /// exists is returned as it is; if it expires at another time than the one asked for, it is
         /// RESOURCE_ALREADY_EXISTS. What the role holds must have a meaning on the parent: a role with
         /// permissions of workspaces cannot be bound on a Deployment. A retry does not bring a binding back
-        /// that was deleted in between: it is RESOURCE_NOT_FOUND.
+        /// that was deleted in between: it is RESOURCE_NOT_FOUND. On a resource itself there can be 10,000
+        /// bindings that have not expired.
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on the
         /// parent, by its level, and every permission of the role for as long as the binding lasts. Safe to
         /// retry. Errors: INVALID_FIELDS, REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND,
-        /// RESOURCE_ALREADY_EXISTS, GRANT_EXCEEDS_OWN_PERMISSIONS.
+        /// RESOURCE_ALREADY_EXISTS, GRANT_EXCEEDS_OWN_PERMISSIONS, LIMIT_EXCEEDED.
         async fn create_role_binding(
             &self,
             request: tonic::Request<super::CreateRoleBindingRequest>,
@@ -1992,7 +2001,8 @@ pub mod authorization_service_server {
         /// CreateServiceAccountToken makes a token for a service account, which comes into being with its
         /// first token and holds nothing until a role is bound to it: until then all it asks for is
         /// RESOURCE_NOT_FOUND. The token is shown once: a retry with the same `request_id` returns only what
-        /// is known of it. An account can have 100 tokens that have not expired and were not revoked.
+        /// is known of it. An account can have 100 tokens that have not expired and were not revoked, and
+        /// 1,000 that have not expired, revoked or not.
         ///
         /// Needs `workspace.serviceAccounts.create` or `deployment.serviceAccounts.create` on the
         /// account's parent, by its level, and everything that the account holds until the token expires.
@@ -2042,13 +2052,15 @@ pub mod authorization_service_server {
         /// ApplyPolicy makes roles and bindings be as a policy file says: it creates what is missing, changes
         /// what differs, and deletes what an earlier version of the same file brought and this one does not
         /// have. What was made by calls and stands in no file is left alone. With validate_only it returns
-        /// what would change and changes nothing. All of it happens at once or not at all.
+        /// what would change and changes nothing. All of it happens at once or not at all. How many roles and
+        /// bindings a resource can have is as for CreateRole and CreateRoleBinding; validate_only does not
+        /// count them.
         ///
         /// Needs `system.iam.update`, `workspace.iam.update` or `deployment.userRoles.update` on every
         /// resource that the file names or where something changes, by its level, and every permission that
         /// somebody gains. Safe to retry: applied again, a file changes nothing. Errors: INVALID_FIELDS, PERMISSION_MISSING,
         /// RESOURCE_NOT_FOUND, GRANT_EXCEEDS_OWN_PERMISSIONS, ROLE_BOUND, ROLE_TOO_WIDE,
-        /// LAST_ADMINISTRATOR, MANAGED_BY_ANOTHER_POLICY.
+        /// LAST_ADMINISTRATOR, MANAGED_BY_ANOTHER_POLICY, LIMIT_EXCEEDED.
         async fn apply_policy(
             &self,
             request: tonic::Request<super::ApplyPolicyRequest>,

@@ -2,6 +2,7 @@
 
 mod apply;
 mod grants;
+mod limits;
 mod policy;
 mod policy_changes;
 mod requests;

@@ -4,6 +4,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::{FIRST, author, empty, now, revision, token};
+use crate::domain::limits::Limit;
 use crate::domain::policy::PolicyRevision;
 use crate::domain::policy_change::Author;
 use crate::domain::tokens::{Revocation, ServiceAccountToken, TokenId, TokenName, TokenRecord};
@@ -282,7 +283,11 @@ async fn an_account_has_a_bounded_number_of_tokens_that_count(db: TestDatabase) 
     let full = store
         .create_service_account_token(FIRST, &token(102), None)
         .await;
-    assert!(matches!(full, Err(Error::TooManyTokens(_))), "{full:?}");
+    let limit = Limit::ActiveTokens(token(102).name.account);
+    assert!(
+        matches!(&full, Err(Error::LimitExceeded(reached)) if *reached == limit),
+        "{full:?}"
+    );
     let mut neighbour = token(103);
     neighbour.name.account = "workspaces/w/serviceAccounts/cd".parse().unwrap();
     store
