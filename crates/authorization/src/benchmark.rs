@@ -39,17 +39,19 @@ impl Rows {
         let custom = |number: usize| format!("roles/custom-role-{number}");
         let built_in = ["VIEWER", "EDITOR", "ADMIN"];
         let bindings = (0..BINDINGS).map(|number| {
+            // Two walks, so that no principal has the same role on the same resource twice.
             let step = number * 7_919 + number / 8;
+            let other_step = number * 7_919 / 64 + number;
             let resource = match number % 8 {
-                7 => workspace(step),
-                _ => deployment(step % DEPLOYMENTS),
+                7 => workspace(other_step),
+                _ => deployment(other_step % DEPLOYMENTS),
             };
             let principal = match number % 8 {
                 2 => format!("group:group-{}@example.com", step % GROUPS),
                 _ => format!("user:user-{}@example.com", step % USERS),
             };
             let role = match number % 4 {
-                3 => custom(step % CUSTOM_ROLES),
+                3 => custom(other_step % CUSTOM_ROLES),
                 other => format!("roles/DEPLOYMENT_{}", built_in[other]),
             };
             // Ids are random, and so is the order in which they sort.
