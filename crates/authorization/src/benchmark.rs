@@ -37,7 +37,6 @@ impl Rows {
         let deployment =
             |number: usize| format!("{}/deployments/deployment-{number}", workspace(number));
         let custom = |number: usize| format!("roles/custom-role-{number}");
-        let built_in = ["VIEWER", "EDITOR", "ADMIN"];
         let bindings = (0..BINDINGS).map(|number| {
             // Two walks, so that no principal has the same role on the same resource twice.
             let step = number * 7_919 + number / 8;
@@ -51,8 +50,10 @@ impl Rows {
                 _ => format!("user:user-{}@example.com", step % USERS),
             };
             let role = match number % 4 {
-                3 => custom(other_step % CUSTOM_ROLES),
-                other => format!("roles/DEPLOYMENT_{}", built_in[other]),
+                0 => "roles/DEPLOYMENT_VIEWER".to_owned(),
+                1 => "roles/DEPLOYMENT_EDITOR".to_owned(),
+                2 => "roles/DEPLOYMENT_ADMIN".to_owned(),
+                _ => custom(other_step % CUSTOM_ROLES),
             };
             // Ids are random, and so is the order in which they sort.
             let id = (number as u128 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
