@@ -23,6 +23,7 @@ async fn a_watcher_sees_each_change_once_while_a_deployment_is_run_to_its_end(se
     let watch = WatchDeploysRequest {
         parent: NOTED.to_owned(),
         after_change: 0,
+        after_changes: Default::default(),
     };
     let mut changes = done(admin.registry().watch_deploys(watch.clone()).await);
     refused(

@@ -65,6 +65,7 @@ impl Orders {
             permissions: permissions.iter().map(|p| (*p).to_owned()).collect(),
             revision_digest: preview.revision_digest,
             plan_digest: "f".repeat(64),
+            hold: false,
         }
     }
 

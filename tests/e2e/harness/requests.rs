@@ -84,6 +84,8 @@ pub(crate) fn plan(deployment: &str, target: i64, scope: RollbackScope) -> PlanR
         parent: deployment.to_owned(),
         target: Some(PlanTarget::TargetDeploy(deploy(deployment, target))),
         scope: scope.into(),
+        hold: false,
+        allow_marked_bad: false,
     }
 }
 

@@ -266,6 +266,7 @@ fn decode_write(
         description,
         validate_only: _,
         allow_marked_bad,
+        hold: _,
     } = request;
     let mut fields = Fields::new();
     let target = decode_target(&mut fields, deployment, &target_deploy);
@@ -313,6 +314,7 @@ fn decode_preview(
         description,
         validate_only: _,
         allow_marked_bad,
+        hold: _,
     } = request;
     let mut fields = Fields::new();
     let target = decode_target(&mut fields, deployment, &target_deploy);

@@ -361,6 +361,7 @@ pub(super) fn change(deployment: &DeploymentName, change: &Change) -> pb::Change
         deploy,
         state: reached.into(),
         change_time: Some(timestamp(*time)),
+        deployment: deployment.to_string(),
     }
 }
 

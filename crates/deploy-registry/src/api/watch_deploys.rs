@@ -46,6 +46,7 @@ pub(super) async fn handle(
     let pb::WatchDeploysRequest {
         parent,
         after_change,
+        after_changes: _,
     } = request.into_inner();
     let deployment: DeploymentName = decode::name("parent", &parent)?;
     require(registry, &caller, &deployment).await?;
@@ -114,6 +115,7 @@ impl Watch {
                         .map(|change| encode::change(&self.deployment, change))
                         .collect(),
                     last_change: self.follower.last(),
+                    last_changes: Default::default(),
                 });
             }
             let until = (self.told + keep_alive).min(self.checked + recheck);

@@ -487,6 +487,9 @@ pub struct IssuePermitRequest {
     /// plan_digest is the digest of the plan, as evidence; at most 256 visible ASCII characters.
     #[prost(string, tag = "10")]
     pub plan_digest: ::prost::alloc::string::String,
+    /// hold says that the rollback places a hold on the Deployment.
+    #[prost(bool, tag = "11")]
+    pub hold: bool,
     /// authority is on whose word the permit is asked for.
     #[prost(oneof = "issue_permit_request::Authority", tags = "2, 3")]
     pub authority: ::core::option::Option<issue_permit_request::Authority>,

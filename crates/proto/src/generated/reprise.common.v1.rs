@@ -87,8 +87,10 @@ pub enum BlockerCode {
     NothingDeployed = 15,
     /// The Deployment was deleted.
     DeploymentDeleted = 16,
-    /// The target is marked as bad.
+    /// The target is marked as bad, and `allow_marked_bad` is not set.
     TargetMarkedBad = 17,
+    /// A remote agent runs a newer Runtime than the one after the rollback.
+    AgentTooNew = 18,
 }
 impl BlockerCode {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -119,6 +121,7 @@ impl BlockerCode {
             Self::NothingDeployed => "BLOCKER_CODE_NOTHING_DEPLOYED",
             Self::DeploymentDeleted => "BLOCKER_CODE_DEPLOYMENT_DELETED",
             Self::TargetMarkedBad => "BLOCKER_CODE_TARGET_MARKED_BAD",
+            Self::AgentTooNew => "BLOCKER_CODE_AGENT_TOO_NEW",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -148,6 +151,7 @@ impl BlockerCode {
             "BLOCKER_CODE_NOTHING_DEPLOYED" => Some(Self::NothingDeployed),
             "BLOCKER_CODE_DEPLOYMENT_DELETED" => Some(Self::DeploymentDeleted),
             "BLOCKER_CODE_TARGET_MARKED_BAD" => Some(Self::TargetMarkedBad),
+            "BLOCKER_CODE_AGENT_TOO_NEW" => Some(Self::AgentTooNew),
             _ => None,
         }
     }
@@ -418,6 +422,26 @@ pub enum ErrorReason {
     /// ABORTED { "reason": "SWEEP_IN_PROGRESS" }
     /// ```
     SweepInProgress = 61,
+    /// Somebody cancelled the rollback before its deploy was written, and nothing was deployed.
+    ///
+    /// ```text
+    /// ABORTED { "reason": "ROLLBACK_CANCELLED", "metadata": { "rollback": "…/rollbacks/…" } }
+    /// ```
+    RollbackCancelled = 70,
+    /// The rollback has ended, so that there is nothing to cancel. What a rollback brought, another one takes
+    /// away again.
+    ///
+    /// ```text
+    /// FAILED_PRECONDITION { "reason": "ROLLBACK_ENDED", "metadata": {
+    ///    "rollback": "…/rollbacks/…", "state": "SUCCEEDED", "deploy": "…/deploys/7" } }
+    /// ```
+    RollbackEnded = 71,
+    /// No deploy of the Deployment is what `previous` or `as_of` means.
+    ///
+    /// ```text
+    /// FAILED_PRECONDITION { "reason": "TARGET_NOT_FOUND", "metadata": { "deployment": "…" } }
+    /// ```
+    TargetNotFound = 72,
 }
 impl ErrorReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -468,6 +492,9 @@ impl ErrorReason {
             Self::ChangesTrimmed => "ERROR_REASON_CHANGES_TRIMMED",
             Self::ImageMissing => "ERROR_REASON_IMAGE_MISSING",
             Self::SweepInProgress => "ERROR_REASON_SWEEP_IN_PROGRESS",
+            Self::RollbackCancelled => "ERROR_REASON_ROLLBACK_CANCELLED",
+            Self::RollbackEnded => "ERROR_REASON_ROLLBACK_ENDED",
+            Self::TargetNotFound => "ERROR_REASON_TARGET_NOT_FOUND",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -521,6 +548,9 @@ impl ErrorReason {
             "ERROR_REASON_CHANGES_TRIMMED" => Some(Self::ChangesTrimmed),
             "ERROR_REASON_IMAGE_MISSING" => Some(Self::ImageMissing),
             "ERROR_REASON_SWEEP_IN_PROGRESS" => Some(Self::SweepInProgress),
+            "ERROR_REASON_ROLLBACK_CANCELLED" => Some(Self::RollbackCancelled),
+            "ERROR_REASON_ROLLBACK_ENDED" => Some(Self::RollbackEnded),
+            "ERROR_REASON_TARGET_NOT_FOUND" => Some(Self::TargetNotFound),
             _ => None,
         }
     }

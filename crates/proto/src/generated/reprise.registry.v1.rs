@@ -195,7 +195,8 @@ pub struct Deploy {
     /// type says what was shipped; the service derives it.
     #[prost(enumeration = "DeployType", tag = "3")]
     pub r#type: i32,
-    /// trigger says what made the deploy.
+    /// trigger says what made the deploy. In CreateDeploy API (the same as unset), GITHUB or GIT_SYNC; the
+    /// last two need `git`. One by GIT_SYNC ships nothing else, and records the commit that was pulled.
     #[prost(enumeration = "DeployTrigger", tag = "4")]
     pub trigger: i32,
     /// description says why, in words of whoever shipped it; at most 500 characters.
@@ -386,6 +387,10 @@ pub enum DeployTrigger {
     Api = 1,
     /// A rollback.
     Rollback = 2,
+    /// A workflow of GitHub. The deploy says which commit it was built from.
+    Github = 3,
+    /// A commit that the Deployment, in mode GIT_SYNC, has pulled by itself.
+    GitSync = 4,
 }
 impl DeployTrigger {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -397,6 +402,8 @@ impl DeployTrigger {
             Self::Unspecified => "DEPLOY_TRIGGER_UNSPECIFIED",
             Self::Api => "DEPLOY_TRIGGER_API",
             Self::Rollback => "DEPLOY_TRIGGER_ROLLBACK",
+            Self::Github => "DEPLOY_TRIGGER_GITHUB",
+            Self::GitSync => "DEPLOY_TRIGGER_GIT_SYNC",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -405,6 +412,8 @@ impl DeployTrigger {
             "DEPLOY_TRIGGER_UNSPECIFIED" => Some(Self::Unspecified),
             "DEPLOY_TRIGGER_API" => Some(Self::Api),
             "DEPLOY_TRIGGER_ROLLBACK" => Some(Self::Rollback),
+            "DEPLOY_TRIGGER_GITHUB" => Some(Self::Github),
+            "DEPLOY_TRIGGER_GIT_SYNC" => Some(Self::GitSync),
             _ => None,
         }
     }
@@ -542,6 +551,9 @@ pub struct Change {
     /// change_time is when it changed.
     #[prost(message, optional, tag = "5")]
     pub change_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// deployment is the name of the Deployment.
+    #[prost(string, tag = "6")]
+    pub deployment: ::prost::alloc::string::String,
 }
 /// ChangeKind says what changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -1009,15 +1021,23 @@ pub struct ListDeploysResponse {
     pub next_page_token: ::prost::alloc::string::String,
 }
 /// WatchDeploysRequest is the request of WatchDeploys.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchDeploysRequest {
-    /// parent is `workspaces/{workspace}/deployments/{deployment}`.
+    /// parent is `workspaces/{workspace}/deployments/{deployment}`, or `workspaces/{workspace}` for all of its
+    /// Deployments that the caller may see, also those that are yet to come.
     #[prost(string, tag = "1")]
     pub parent: ::prost::alloc::string::String,
     /// after_change is the last change that the caller knows; 0 to see all of them. Not more than the
-    /// Deployment's `change`.
+    /// Deployment's `change`. For one Deployment only.
     #[prost(int64, tag = "2")]
     pub after_change: i64,
+    /// after_changes says the same for each Deployment of a workspace, by its name; at most 10,000. One that is
+    /// not named is watched from its beginning.
+    #[prost(btree_map = "string, int64", tag = "3")]
+    pub after_changes: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        i64,
+    >,
 }
 /// WatchDeploysResponse is one message of the stream.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1025,9 +1045,16 @@ pub struct WatchDeploysResponse {
     /// changes are the next ones, in order. Empty in a message that keeps the stream alive.
     #[prost(message, repeated, tag = "1")]
     pub changes: ::prost::alloc::vec::Vec<Change>,
-    /// last_change is the change to go on after.
+    /// last_change is the change to go on after. For one Deployment only.
     #[prost(int64, tag = "2")]
     pub last_change: i64,
+    /// last_changes says the same for the Deployments of a workspace that have changes in this message, by
+    /// their names.
+    #[prost(btree_map = "string, int64", tag = "3")]
+    pub last_changes: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        i64,
+    >,
 }
 /// UpdateDeployRequest is the request of UpdateDeploy.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1249,6 +1276,10 @@ pub struct CreateRollbackDeployRequest {
     /// allow_marked_bad rolls back also to a deploy that is marked BAD.
     #[prost(bool, tag = "9")]
     pub allow_marked_bad: bool,
+    /// hold places a hold on the Deployment, in the name of the person, with the description as its reason. It
+    /// must be as the permit says.
+    #[prost(bool, tag = "10")]
+    pub hold: bool,
 }
 /// CreateRollbackDeployResponse is the answer of CreateRollbackDeploy.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1264,6 +1295,93 @@ pub struct CreateRollbackDeployResponse {
     /// a write that is blocked is an error.
     #[prost(message, repeated, tag = "3")]
     pub blockers: ::prost::alloc::vec::Vec<super::super::common::v1::Blocker>,
+}
+/// PreviewRollbackDeploysRequest is the request of PreviewRollbackDeploys.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PreviewRollbackDeploysRequest {
+    /// parent is `workspaces/{workspace}/deployments/{deployment}`.
+    #[prost(string, tag = "1")]
+    pub parent: ::prost::alloc::string::String,
+    /// page_size is the most that is returned: 50 if 0, at most 200, never negative.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// page_token is the next_page_token of the page before, with the same query.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+    /// allow_marked_bad does not count it against a deploy that it is marked BAD.
+    #[prost(bool, tag = "4")]
+    pub allow_marked_bad: bool,
+}
+/// PreviewRollbackDeploysResponse is the answer of PreviewRollbackDeploys.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PreviewRollbackDeploysResponse {
+    /// previews are ordered by number of the deploy, highest first.
+    #[prost(message, repeated, tag = "1")]
+    pub previews: ::prost::alloc::vec::Vec<RollbackDeployPreview>,
+    /// next_page_token is empty on the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+    /// deployment is the Deployment that all of it was composed for.
+    #[prost(message, optional, tag = "3")]
+    pub deployment: ::core::option::Option<Deployment>,
+}
+/// RollbackDeployPreview is a deploy, and what a rollback to it would write.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RollbackDeployPreview {
+    /// deploy is the target, without its settings.
+    #[prost(message, optional, tag = "1")]
+    pub deploy: ::core::option::Option<Deploy>,
+    /// scopes has one for each scope.
+    #[prost(message, repeated, tag = "2")]
+    pub scopes: ::prost::alloc::vec::Vec<ScopePreview>,
+}
+/// ScopePreview is what a rollback would write in one scope.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ScopePreview {
+    /// scope is the part to roll back.
+    #[prost(enumeration = "super::super::common::v1::RollbackScope", tag = "1")]
+    pub scope: i32,
+    /// revision is what would run. Unset where nothing can be composed, which the blockers then explain.
+    #[prost(message, optional, tag = "2")]
+    pub revision: ::core::option::Option<Revision>,
+    /// blockers is every reason against it that the registry's records know.
+    #[prost(message, repeated, tag = "3")]
+    pub blockers: ::prost::alloc::vec::Vec<super::super::common::v1::Blocker>,
+}
+/// FindDeployRequest is the request of FindDeploy.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FindDeployRequest {
+    /// parent is `workspaces/{workspace}/deployments/{deployment}`.
+    #[prost(string, tag = "1")]
+    pub parent: ::prost::alloc::string::String,
+    /// by is how the deploy is known.
+    #[prost(oneof = "find_deploy_request::By", tags = "2, 3")]
+    pub by: ::core::option::Option<find_deploy_request::By>,
+}
+/// Nested message and enum types in `FindDeployRequest`.
+pub mod find_deploy_request {
+    /// by is how the deploy is known.
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum By {
+        /// as_of is an instant: the deploy with the greatest deploy_time not after it.
+        #[prost(message, tag = "2")]
+        AsOf(::prost_types::Timestamp),
+        /// previous_in is a scope: searching down from the current deploy, or, if a rollback made that one, from
+        /// the deploy that it came from, the newest that is DEPLOYED, not marked BAD, and differs from the
+        /// current one within the scope. A bounded number of deploys is looked at.
+        #[prost(
+            enumeration = "super::super::super::common::v1::RollbackScope",
+            tag = "3"
+        )]
+        PreviousIn(i32),
+    }
+}
+/// FindDeployResponse is the answer of FindDeploy.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FindDeployResponse {
+    /// deploy is the deploy.
+    #[prost(message, optional, tag = "1")]
+    pub deploy: ::core::option::Option<Deploy>,
 }
 /// CloseRollbackRequest is the request of CloseRollback.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2099,6 +2217,75 @@ pub mod deploy_registry_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// PreviewRollbackDeploys shows, for each deploy of a history, newest first, what CreateRollbackDeploy would
+        /// write in each scope, and every blocker that the registry's own records know: neither the image
+        /// registry nor the bundle store is asked.
+        ///
+        /// Needs the service permission `system.rollbacks.write`. Reads are safe to retry. Errors:
+        /// INVALID_FIELDS, PERMISSION_MISSING, RESOURCE_NOT_FOUND.
+        pub async fn preview_rollback_deploys(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PreviewRollbackDeploysRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PreviewRollbackDeploysResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/reprise.registry.v1.DeployRegistryService/PreviewRollbackDeploys",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "reprise.registry.v1.DeployRegistryService",
+                        "PreviewRollbackDeploys",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// FindDeploy finds the deploy that somebody means who does not say its number: what ran at some time, or
+        /// the last one that worked.
+        ///
+        /// Needs `deployment.deployRevisions.get`. Reads are safe to retry. Errors: INVALID_FIELDS,
+        /// PERMISSION_MISSING, RESOURCE_NOT_FOUND, TARGET_NOT_FOUND.
+        pub async fn find_deploy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::FindDeployRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::FindDeployResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/reprise.registry.v1.DeployRegistryService/FindDeploy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "reprise.registry.v1.DeployRegistryService",
+                        "FindDeploy",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// CloseRollback settles what became of a rollback whose write is in doubt: it returns the deploy
         /// of the rollback if there is one, and otherwise makes sure that there never will be.
         ///
@@ -2475,6 +2662,35 @@ pub mod deploy_registry_service_server {
             request: tonic::Request<super::CreateRollbackDeployRequest>,
         ) -> std::result::Result<
             tonic::Response<super::CreateRollbackDeployResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        /// PreviewRollbackDeploys shows, for each deploy of a history, newest first, what CreateRollbackDeploy would
+        /// write in each scope, and every blocker that the registry's own records know: neither the image
+        /// registry nor the bundle store is asked.
+        ///
+        /// Needs the service permission `system.rollbacks.write`. Reads are safe to retry. Errors:
+        /// INVALID_FIELDS, PERMISSION_MISSING, RESOURCE_NOT_FOUND.
+        async fn preview_rollback_deploys(
+            &self,
+            request: tonic::Request<super::PreviewRollbackDeploysRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PreviewRollbackDeploysResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        /// FindDeploy finds the deploy that somebody means who does not say its number: what ran at some time, or
+        /// the last one that worked.
+        ///
+        /// Needs `deployment.deployRevisions.get`. Reads are safe to retry. Errors: INVALID_FIELDS,
+        /// PERMISSION_MISSING, RESOURCE_NOT_FOUND, TARGET_NOT_FOUND.
+        async fn find_deploy(
+            &self,
+            request: tonic::Request<super::FindDeployRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::FindDeployResponse>,
             tonic::Status,
         > {
             Err(tonic::Status::unimplemented("Not yet implemented"))
@@ -3536,6 +3752,103 @@ pub mod deploy_registry_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = CreateRollbackDeploySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/reprise.registry.v1.DeployRegistryService/PreviewRollbackDeploys" => {
+                    #[allow(non_camel_case_types)]
+                    struct PreviewRollbackDeploysSvc<T: DeployRegistryService>(
+                        pub Arc<T>,
+                    );
+                    impl<
+                        T: DeployRegistryService,
+                    > tonic::server::UnaryService<super::PreviewRollbackDeploysRequest>
+                    for PreviewRollbackDeploysSvc<T> {
+                        type Response = super::PreviewRollbackDeploysResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PreviewRollbackDeploysRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeployRegistryService>::preview_rollback_deploys(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PreviewRollbackDeploysSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/reprise.registry.v1.DeployRegistryService/FindDeploy" => {
+                    #[allow(non_camel_case_types)]
+                    struct FindDeploySvc<T: DeployRegistryService>(pub Arc<T>);
+                    impl<
+                        T: DeployRegistryService,
+                    > tonic::server::UnaryService<super::FindDeployRequest>
+                    for FindDeploySvc<T> {
+                        type Response = super::FindDeployResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::FindDeployRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeployRegistryService>::find_deploy(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = FindDeploySvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

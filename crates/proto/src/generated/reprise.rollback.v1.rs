@@ -57,6 +57,80 @@ pub struct Plan {
     /// must be acknowledged. Opaque.
     #[prost(string, tag = "17")]
     pub digest: ::prost::alloc::string::String,
+    /// hold says that the plan is for a rollback that places a hold. The digest covers it.
+    #[prost(bool, tag = "18")]
+    pub hold: bool,
+    /// allow_marked_bad says that the plan is for a rollback that means a deploy that is marked bad.
+    #[prost(bool, tag = "19")]
+    pub allow_marked_bad: bool,
+    /// deploys_between are the deploys after the target up to the current one, newest first; the first 100.
+    /// What they changed is left behind.
+    #[prost(message, repeated, tag = "20")]
+    pub deploys_between: ::prost::alloc::vec::Vec<DeployBetween>,
+    /// deploys_between_count is how many there are.
+    #[prost(int64, tag = "21")]
+    pub deploys_between_count: i64,
+    /// agents are the remote agents that report, ordered by id; the first 100. Empty unless the
+    /// Deployment's execution_mode is REMOTE.
+    #[prost(message, repeated, tag = "22")]
+    pub agents: ::prost::alloc::vec::Vec<AgentReport>,
+    /// tasks says what happens to tasks. Unset where no version changes.
+    #[prost(message, optional, tag = "23")]
+    pub tasks: ::core::option::Option<TaskReport>,
+}
+/// DeployBetween is a deploy that a rollback leaves behind.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeployBetween {
+    /// deploy is its name.
+    #[prost(string, tag = "1")]
+    pub deploy: ::prost::alloc::string::String,
+    /// description says why it was shipped, in words of whoever shipped it.
+    #[prost(string, tag = "2")]
+    pub description: ::prost::alloc::string::String,
+    /// created_by is the principal who shipped it.
+    #[prost(string, tag = "3")]
+    pub created_by: ::prost::alloc::string::String,
+    /// create_time is when it was written.
+    #[prost(message, optional, tag = "4")]
+    pub create_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// state is how far it has come.
+    #[prost(enumeration = "super::super::registry::v1::DeployState", tag = "5")]
+    pub state: i32,
+    /// git is the commit that it shipped, if it said so.
+    #[prost(message, optional, tag = "6")]
+    pub git: ::core::option::Option<super::super::registry::v1::GitSource>,
+}
+/// AgentReport is what a remote agent said of itself, beside what would run.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AgentReport {
+    /// agent_id is the agent.
+    #[prost(string, tag = "1")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// runtime_version is what it runs.
+    #[prost(string, tag = "2")]
+    pub runtime_version: ::prost::alloc::string::String,
+    /// too_new says that this is newer than the Runtime after the rollback.
+    #[prost(bool, tag = "3")]
+    pub too_new: bool,
+    /// report_time is when it said so.
+    #[prost(message, optional, tag = "4")]
+    pub report_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// TaskReport says what happens to tasks, and how many are known of.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TaskReport {
+    /// text says what happens to those that run, wait and are deferred.
+    #[prost(string, tag = "1")]
+    pub text: ::prost::alloc::string::String,
+    /// running is how many the remote agents run. Unset where nobody reports.
+    #[prost(int64, optional, tag = "2")]
+    pub running: ::core::option::Option<i64>,
+    /// queued is how many wait for them.
+    #[prost(int64, optional, tag = "3")]
+    pub queued: ::core::option::Option<i64>,
+    /// deferred is how many wait for something outside.
+    #[prost(int64, optional, tag = "4")]
+    pub deferred: ::core::option::Option<i64>,
 }
 /// ComponentChange is a part of the revision that a rollback changes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -126,6 +200,9 @@ pub struct Migration {
     /// airflow_version is the first Airflow version with it.
     #[prost(string, tag = "2")]
     pub airflow_version: ::prost::alloc::string::String,
+    /// loses says what goes when it is reverted, as far as it is known. May be empty.
+    #[prost(string, tag = "3")]
+    pub loses: ::prost::alloc::string::String,
 }
 /// PermissionReport says what a caller needs for a rollback, holds and lacks.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -175,6 +252,10 @@ pub enum WarningCode {
     GitNotReverted = 8,
     /// Deploys lie between the target and the current one; they are left behind.
     DeploysSkipped = 9,
+    /// The Deployment runs its tasks by remote agents, and what version they run is not known.
+    AgentUnknown = 10,
+    /// Tasks are running.
+    TasksRunning = 11,
 }
 impl WarningCode {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -193,6 +274,8 @@ impl WarningCode {
             Self::DagsStayInGit => "WARNING_CODE_DAGS_STAY_IN_GIT",
             Self::GitNotReverted => "WARNING_CODE_GIT_NOT_REVERTED",
             Self::DeploysSkipped => "WARNING_CODE_DEPLOYS_SKIPPED",
+            Self::AgentUnknown => "WARNING_CODE_AGENT_UNKNOWN",
+            Self::TasksRunning => "WARNING_CODE_TASKS_RUNNING",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -208,6 +291,8 @@ impl WarningCode {
             "WARNING_CODE_DAGS_STAY_IN_GIT" => Some(Self::DagsStayInGit),
             "WARNING_CODE_GIT_NOT_REVERTED" => Some(Self::GitNotReverted),
             "WARNING_CODE_DEPLOYS_SKIPPED" => Some(Self::DeploysSkipped),
+            "WARNING_CODE_AGENT_UNKNOWN" => Some(Self::AgentUnknown),
+            "WARNING_CODE_TASKS_RUNNING" => Some(Self::TasksRunning),
             _ => None,
         }
     }
@@ -321,7 +406,7 @@ pub struct Rollback {
     /// steps are what was done, in order.
     #[prost(message, repeated, tag = "12")]
     pub steps: ::prost::alloc::vec::Vec<RollbackStep>,
-    /// error is why the rollback failed. Set in state FAILED.
+    /// error is why the rollback ended without a deploy. Set in states FAILED and CANCELLED.
     #[prost(message, optional, tag = "13")]
     pub error: ::core::option::Option<::tonic_types::Status>,
     /// needs_attention says that the rollback cannot finish by itself as things stand, for example
@@ -343,6 +428,35 @@ pub struct Rollback {
     /// etag changes whenever the record changes.
     #[prost(string, tag = "19")]
     pub etag: ::prost::alloc::string::String,
+    /// hold says that the rollback places a hold on the Deployment when its deploy is written.
+    #[prost(bool, tag = "20")]
+    pub hold: bool,
+    /// allow_marked_bad says that the person meant a target that is marked bad.
+    #[prost(bool, tag = "21")]
+    pub allow_marked_bad: bool,
+    /// cancelled_by is who asked to cancel it. Also set where that came too late.
+    #[prost(string, tag = "22")]
+    pub cancelled_by: ::prost::alloc::string::String,
+    /// cancel_time is when they did.
+    #[prost(message, optional, tag = "23")]
+    pub cancel_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// roll_out_reason says why the roll-out ended as it did, in words of whoever shipped the deploy.
+    #[prost(string, tag = "24")]
+    pub roll_out_reason: ::prost::alloc::string::String,
+    /// roll_out_deadline is when the roll-out is TIMED_OUT if it has not ended. Set once the deploy is
+    /// written and somebody else ships it.
+    #[prost(message, optional, tag = "25")]
+    pub roll_out_deadline: ::core::option::Option<::prost_types::Timestamp>,
+    /// target_rollback is the rollback that made the target. Empty if none did.
+    #[prost(string, tag = "26")]
+    pub target_rollback: ::prost::alloc::string::String,
+    /// replaced_rollback is the rollback that made the replaced deploy: the one that this one undoes. Empty
+    /// if none did.
+    #[prost(string, tag = "27")]
+    pub replaced_rollback: ::prost::alloc::string::String,
+    /// replaced_by is the rollback that replaced the new deploy in its turn. Empty while none has.
+    #[prost(string, tag = "28")]
+    pub replaced_by: ::prost::alloc::string::String,
 }
 /// RollbackStep is one step of a rollback.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -363,7 +477,7 @@ pub struct RollbackStep {
     #[prost(message, optional, tag = "5")]
     pub error: ::core::option::Option<::tonic_types::Status>,
 }
-/// RollbackState is how far a rollback has come. SUCCEEDED and FAILED are final.
+/// RollbackState is how far a rollback has come. SUCCEEDED, FAILED and CANCELLED are final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum RollbackState {
@@ -377,6 +491,8 @@ pub enum RollbackState {
     Succeeded = 3,
     /// No deploy was written, and none ever will be for this rollback.
     Failed = 4,
+    /// Somebody cancelled it before a deploy was written, and none ever will be.
+    Cancelled = 5,
 }
 impl RollbackState {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -390,6 +506,7 @@ impl RollbackState {
             Self::Running => "ROLLBACK_STATE_RUNNING",
             Self::Succeeded => "ROLLBACK_STATE_SUCCEEDED",
             Self::Failed => "ROLLBACK_STATE_FAILED",
+            Self::Cancelled => "ROLLBACK_STATE_CANCELLED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -400,6 +517,7 @@ impl RollbackState {
             "ROLLBACK_STATE_RUNNING" => Some(Self::Running),
             "ROLLBACK_STATE_SUCCEEDED" => Some(Self::Succeeded),
             "ROLLBACK_STATE_FAILED" => Some(Self::Failed),
+            "ROLLBACK_STATE_CANCELLED" => Some(Self::Cancelled),
             _ => None,
         }
     }
@@ -412,6 +530,12 @@ pub enum RollOut {
     Unspecified = 0,
     /// The new deploy runs.
     Deployed = 1,
+    /// Whoever ships the deploy could not: what ran before still runs.
+    Failed = 2,
+    /// A later deploy overtook it.
+    Superseded = 3,
+    /// Nobody said that it ended, by its deadline. It may still end, in the history of deploys.
+    TimedOut = 4,
 }
 impl RollOut {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -422,6 +546,9 @@ impl RollOut {
         match self {
             Self::Unspecified => "ROLL_OUT_UNSPECIFIED",
             Self::Deployed => "ROLL_OUT_DEPLOYED",
+            Self::Failed => "ROLL_OUT_FAILED",
+            Self::Superseded => "ROLL_OUT_SUPERSEDED",
+            Self::TimedOut => "ROLL_OUT_TIMED_OUT",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -429,6 +556,9 @@ impl RollOut {
         match value {
             "ROLL_OUT_UNSPECIFIED" => Some(Self::Unspecified),
             "ROLL_OUT_DEPLOYED" => Some(Self::Deployed),
+            "ROLL_OUT_FAILED" => Some(Self::Failed),
+            "ROLL_OUT_SUPERSEDED" => Some(Self::Superseded),
+            "ROLL_OUT_TIMED_OUT" => Some(Self::TimedOut),
             _ => None,
         }
     }
@@ -474,6 +604,279 @@ impl StepKind {
         }
     }
 }
+/// AuditEvent is one thing that was decided or done about the rollbacks of a Deployment. It is written in
+/// the same transaction as what it tells of.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AuditEvent {
+    /// name is `workspaces/{workspace}/deployments/{deployment}/auditEvents/{number}`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// number counts the events of the Deployment from 1, without gaps.
+    #[prost(int64, tag = "2")]
+    pub number: i64,
+    /// kind says what was decided or done.
+    #[prost(enumeration = "AuditEventKind", tag = "3")]
+    pub kind: i32,
+    /// event_time is when.
+    #[prost(message, optional, tag = "4")]
+    pub event_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// principal is whose doing it is: the person who asked or cancelled, or
+    /// `service:rollback-orchestrator` for what it did by itself.
+    #[prost(string, tag = "5")]
+    pub principal: ::prost::alloc::string::String,
+    /// rollback is the rollback that it is about. Empty with ROLLBACK_REFUSED.
+    #[prost(string, tag = "6")]
+    pub rollback: ::prost::alloc::string::String,
+    /// state is the rollback's state after it. Unset with ROLLBACK_REFUSED.
+    #[prost(enumeration = "RollbackState", tag = "7")]
+    pub state: i32,
+    /// request is what was asked for. Set with ROLLBACK_REFUSED and ROLLBACK_ACCEPTED.
+    #[prost(message, optional, tag = "8")]
+    pub request: ::core::option::Option<AuditedRequest>,
+    /// step is the step that it is about, if it is about one.
+    #[prost(enumeration = "StepKind", tag = "9")]
+    pub step: i32,
+    /// attempt is which attempt of the step, counted from 1.
+    #[prost(int32, tag = "10")]
+    pub attempt: i32,
+    /// deploy is the deploy that was written. Set with ROLLBACK_SUCCEEDED and ROLL_OUT_ENDED.
+    #[prost(string, tag = "11")]
+    pub deploy: ::prost::alloc::string::String,
+    /// roll_out is how the roll-out ended. Set with ROLL_OUT_ENDED.
+    #[prost(enumeration = "RollOut", tag = "12")]
+    pub roll_out: i32,
+    /// error is why something was refused or failed.
+    #[prost(message, optional, tag = "13")]
+    pub error: ::core::option::Option<::tonic_types::Status>,
+}
+/// AuditedRequest is what somebody asked for with CreateRollback.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AuditedRequest {
+    /// target_deploy is the deploy to roll back to. Empty where none was found.
+    #[prost(string, tag = "1")]
+    pub target_deploy: ::prost::alloc::string::String,
+    /// scope is the part to roll back.
+    #[prost(enumeration = "super::super::common::v1::RollbackScope", tag = "2")]
+    pub scope: i32,
+    /// description says why, in words of whoever asked.
+    #[prost(string, tag = "3")]
+    pub description: ::prost::alloc::string::String,
+    /// expected_latest_deploy is the deploy that the write is compared with. Empty if it was refused before
+    /// that was known.
+    #[prost(string, tag = "4")]
+    pub expected_latest_deploy: ::prost::alloc::string::String,
+    /// permissions are what it needs. Empty if it was refused before that was known.
+    #[prost(string, repeated, tag = "5")]
+    pub permissions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// plan_digest is the digest of the plan that is carried out, or that the caller agreed to.
+    #[prost(string, tag = "6")]
+    pub plan_digest: ::prost::alloc::string::String,
+    /// acknowledged_warnings are the warnings that the person acknowledged.
+    #[prost(enumeration = "WarningCode", repeated, tag = "7")]
+    pub acknowledged_warnings: ::prost::alloc::vec::Vec<i32>,
+    /// hold says that the rollback places a hold.
+    #[prost(bool, tag = "8")]
+    pub hold: bool,
+    /// allow_marked_bad says that the person meant a target that is marked bad.
+    #[prost(bool, tag = "9")]
+    pub allow_marked_bad: bool,
+}
+/// AuditEventKind says what was decided or done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum AuditEventKind {
+    /// AUDIT_EVENT_KIND_UNSPECIFIED is never sent.
+    Unspecified = 0,
+    /// Somebody asked for a rollback and was refused: `request` says what for, `error` why. Of one principal
+    /// a bounded number is kept for each hour.
+    RollbackRefused = 1,
+    /// A rollback was accepted; `request` says what was asked for.
+    RollbackAccepted = 2,
+    /// A step was begun; `step` and `attempt` say which.
+    StepStarted = 3,
+    /// A step was done.
+    StepSucceeded = 4,
+    /// An attempt of a step failed; `error` says why. Unless the rollback ends, it is tried again.
+    StepFailed = 5,
+    /// Another replica, or the next start of this one, went on with the rollback.
+    RollbackTakenUp = 6,
+    /// Nothing more is tried: the rollback ends with `error` unless the registry says that its deploy is
+    /// written after all.
+    RollbackGivenUp = 7,
+    /// Somebody asked to cancel the rollback.
+    CancelRequested = 8,
+    /// Somebody asked to cancel the rollback and was refused; `error` says why.
+    CancelRefused = 9,
+    /// The rollback cannot finish by itself as things stand: a person must look.
+    AttentionNeeded = 10,
+    /// It goes on by itself again.
+    AttentionCleared = 11,
+    /// The deploy is written; `deploy` is its name.
+    RollbackSucceeded = 12,
+    /// The rollback ended without a deploy; `error` says why.
+    RollbackFailed = 13,
+    /// The rollback was cancelled before a deploy was written.
+    RollbackCancelled = 14,
+    /// The roll-out of the deploy ended; `roll_out` says how.
+    RollOutEnded = 15,
+}
+impl AuditEventKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "AUDIT_EVENT_KIND_UNSPECIFIED",
+            Self::RollbackRefused => "AUDIT_EVENT_KIND_ROLLBACK_REFUSED",
+            Self::RollbackAccepted => "AUDIT_EVENT_KIND_ROLLBACK_ACCEPTED",
+            Self::StepStarted => "AUDIT_EVENT_KIND_STEP_STARTED",
+            Self::StepSucceeded => "AUDIT_EVENT_KIND_STEP_SUCCEEDED",
+            Self::StepFailed => "AUDIT_EVENT_KIND_STEP_FAILED",
+            Self::RollbackTakenUp => "AUDIT_EVENT_KIND_ROLLBACK_TAKEN_UP",
+            Self::RollbackGivenUp => "AUDIT_EVENT_KIND_ROLLBACK_GIVEN_UP",
+            Self::CancelRequested => "AUDIT_EVENT_KIND_CANCEL_REQUESTED",
+            Self::CancelRefused => "AUDIT_EVENT_KIND_CANCEL_REFUSED",
+            Self::AttentionNeeded => "AUDIT_EVENT_KIND_ATTENTION_NEEDED",
+            Self::AttentionCleared => "AUDIT_EVENT_KIND_ATTENTION_CLEARED",
+            Self::RollbackSucceeded => "AUDIT_EVENT_KIND_ROLLBACK_SUCCEEDED",
+            Self::RollbackFailed => "AUDIT_EVENT_KIND_ROLLBACK_FAILED",
+            Self::RollbackCancelled => "AUDIT_EVENT_KIND_ROLLBACK_CANCELLED",
+            Self::RollOutEnded => "AUDIT_EVENT_KIND_ROLL_OUT_ENDED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "AUDIT_EVENT_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "AUDIT_EVENT_KIND_ROLLBACK_REFUSED" => Some(Self::RollbackRefused),
+            "AUDIT_EVENT_KIND_ROLLBACK_ACCEPTED" => Some(Self::RollbackAccepted),
+            "AUDIT_EVENT_KIND_STEP_STARTED" => Some(Self::StepStarted),
+            "AUDIT_EVENT_KIND_STEP_SUCCEEDED" => Some(Self::StepSucceeded),
+            "AUDIT_EVENT_KIND_STEP_FAILED" => Some(Self::StepFailed),
+            "AUDIT_EVENT_KIND_ROLLBACK_TAKEN_UP" => Some(Self::RollbackTakenUp),
+            "AUDIT_EVENT_KIND_ROLLBACK_GIVEN_UP" => Some(Self::RollbackGivenUp),
+            "AUDIT_EVENT_KIND_CANCEL_REQUESTED" => Some(Self::CancelRequested),
+            "AUDIT_EVENT_KIND_CANCEL_REFUSED" => Some(Self::CancelRefused),
+            "AUDIT_EVENT_KIND_ATTENTION_NEEDED" => Some(Self::AttentionNeeded),
+            "AUDIT_EVENT_KIND_ATTENTION_CLEARED" => Some(Self::AttentionCleared),
+            "AUDIT_EVENT_KIND_ROLLBACK_SUCCEEDED" => Some(Self::RollbackSucceeded),
+            "AUDIT_EVENT_KIND_ROLLBACK_FAILED" => Some(Self::RollbackFailed),
+            "AUDIT_EVENT_KIND_ROLLBACK_CANCELLED" => Some(Self::RollbackCancelled),
+            "AUDIT_EVENT_KIND_ROLL_OUT_ENDED" => Some(Self::RollOutEnded),
+            _ => None,
+        }
+    }
+}
+/// RollbackTarget is a deploy, and what a rollback to it would meet.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RollbackTarget {
+    /// deploy is its name.
+    #[prost(string, tag = "1")]
+    pub deploy: ::prost::alloc::string::String,
+    /// type says what it shipped.
+    #[prost(enumeration = "super::super::registry::v1::DeployType", tag = "2")]
+    pub r#type: i32,
+    /// trigger says what made it.
+    #[prost(enumeration = "super::super::registry::v1::DeployTrigger", tag = "3")]
+    pub trigger: i32,
+    /// state is how far it has come.
+    #[prost(enumeration = "super::super::registry::v1::DeployState", tag = "4")]
+    pub state: i32,
+    /// description says why it was shipped, in words of whoever shipped it.
+    #[prost(string, tag = "5")]
+    pub description: ::prost::alloc::string::String,
+    /// created_by is the principal who shipped it.
+    #[prost(string, tag = "6")]
+    pub created_by: ::prost::alloc::string::String,
+    /// create_time is when it was written.
+    #[prost(message, optional, tag = "7")]
+    pub create_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// deploy_time is when it reached the state DEPLOYED.
+    #[prost(message, optional, tag = "8")]
+    pub deploy_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// expire_time is when it stops being a target. Unset if it does not expire as things stand.
+    #[prost(message, optional, tag = "9")]
+    pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// verdict is GOOD or BAD if it is marked.
+    #[prost(enumeration = "super::super::registry::v1::Verdict", tag = "10")]
+    pub verdict: i32,
+    /// runtime_version is the Runtime that it runs, if it has one.
+    #[prost(string, tag = "11")]
+    pub runtime_version: ::prost::alloc::string::String,
+    /// airflow_version is the Airflow version that it runs, as far as it is known.
+    #[prost(string, tag = "12")]
+    pub airflow_version: ::prost::alloc::string::String,
+    /// scopes says for each scope whether the caller may roll back.
+    #[prost(message, repeated, tag = "13")]
+    pub scopes: ::prost::alloc::vec::Vec<TargetScope>,
+}
+/// TargetScope says whether a caller may roll back to a deploy in one scope.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TargetScope {
+    /// scope is the part to roll back.
+    #[prost(enumeration = "super::super::common::v1::RollbackScope", tag = "1")]
+    pub scope: i32,
+    /// allowed says that nothing is against it: neither a blocker nor a missing permission.
+    #[prost(bool, tag = "2")]
+    pub allowed: bool,
+    /// blockers is every reason why it cannot be done.
+    #[prost(message, repeated, tag = "3")]
+    pub blockers: ::prost::alloc::vec::Vec<super::super::common::v1::Blocker>,
+    /// missing_permissions are those that the caller lacks.
+    #[prost(string, repeated, tag = "4")]
+    pub missing_permissions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// must_acknowledge are the warnings that CreateRollback will want acknowledged.
+    #[prost(enumeration = "WarningCode", repeated, tag = "5")]
+    pub must_acknowledge: ::prost::alloc::vec::Vec<i32>,
+}
+/// PreviousDeploy says what the target `previous` is in one scope.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PreviousDeploy {
+    /// scope is the part to roll back.
+    #[prost(enumeration = "super::super::common::v1::RollbackScope", tag = "1")]
+    pub scope: i32,
+    /// deploy is the name of the deploy.
+    #[prost(string, tag = "2")]
+    pub deploy: ::prost::alloc::string::String,
+}
+/// ListRollbackTargetsRequest is the request of ListRollbackTargets.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListRollbackTargetsRequest {
+    /// parent is `workspaces/{workspace}/deployments/{deployment}`.
+    #[prost(string, tag = "1")]
+    pub parent: ::prost::alloc::string::String,
+    /// page_size is the most that is returned: 50 if 0, at most 200, never negative.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// page_token is the next_page_token of the page before, with the same query.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+    /// allow_marked_bad does not count it against a deploy that it is marked bad.
+    #[prost(bool, tag = "4")]
+    pub allow_marked_bad: bool,
+    /// as_of is an instant, for as_of_deploy.
+    #[prost(message, optional, tag = "5")]
+    pub as_of: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// ListRollbackTargetsResponse is the answer of ListRollbackTargets.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListRollbackTargetsResponse {
+    /// targets are ordered by number, highest first.
+    #[prost(message, repeated, tag = "1")]
+    pub targets: ::prost::alloc::vec::Vec<RollbackTarget>,
+    /// next_page_token is empty on the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+    /// previous says for each scope what the target `previous` is; a scope without one is not listed. Only
+    /// on the first page.
+    #[prost(message, repeated, tag = "3")]
+    pub previous: ::prost::alloc::vec::Vec<PreviousDeploy>,
+    /// as_of_deploy is the deploy with the greatest deploy_time not after `as_of`. Empty if there is none, or
+    /// `as_of` is unset. Only on the first page.
+    #[prost(string, tag = "4")]
+    pub as_of_deploy: ::prost::alloc::string::String,
+}
 /// PlanRollbackRequest is the request of PlanRollback.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PlanRollbackRequest {
@@ -483,8 +886,14 @@ pub struct PlanRollbackRequest {
     /// scope is the part to roll back.
     #[prost(enumeration = "super::super::common::v1::RollbackScope", tag = "3")]
     pub scope: i32,
+    /// hold plans a rollback that places a hold.
+    #[prost(bool, tag = "6")]
+    pub hold: bool,
+    /// allow_marked_bad plans a rollback to a deploy that may be marked bad.
+    #[prost(bool, tag = "7")]
+    pub allow_marked_bad: bool,
     /// target is what to roll back to.
-    #[prost(oneof = "plan_rollback_request::Target", tags = "2")]
+    #[prost(oneof = "plan_rollback_request::Target", tags = "2, 4, 5")]
     pub target: ::core::option::Option<plan_rollback_request::Target>,
 }
 /// Nested message and enum types in `PlanRollbackRequest`.
@@ -495,6 +904,15 @@ pub mod plan_rollback_request {
         /// target_deploy is the name of a deploy.
         #[prost(string, tag = "2")]
         TargetDeploy(::prost::alloc::string::String),
+        /// previous, if true, is the last known good deploy: searching down from the current deploy, or, if a
+        /// rollback made that one, from the deploy that it came from, the newest that is DEPLOYED, not marked
+        /// BAD, and differs from what runs now within the scope. What else blocks it is reported; it is never
+        /// skipped for that.
+        #[prost(bool, tag = "4")]
+        Previous(bool),
+        /// as_of is an instant: the deploy with the greatest deploy_time not after it.
+        #[prost(message, tag = "5")]
+        AsOf(::prost_types::Timestamp),
     }
 }
 /// PlanRollbackResponse is the answer of PlanRollback.
@@ -531,8 +949,15 @@ pub struct CreateRollbackRequest {
     /// acknowledged has to be here.
     #[prost(enumeration = "WarningCode", repeated, packed = "false", tag = "8")]
     pub acknowledged_warnings: ::prost::alloc::vec::Vec<i32>,
+    /// allow_marked_bad rolls back also to a deploy that is marked bad.
+    #[prost(bool, tag = "11")]
+    pub allow_marked_bad: bool,
+    /// hold keeps later deploys away until ReleaseHold, so that the next CI run does not undo the rollback.
+    /// It is placed when the deploy is written, and needs what the scope ALL needs.
+    #[prost(bool, tag = "12")]
+    pub hold: bool,
     /// target is what to roll back to.
-    #[prost(oneof = "create_rollback_request::Target", tags = "2")]
+    #[prost(oneof = "create_rollback_request::Target", tags = "2, 9, 10")]
     pub target: ::core::option::Option<create_rollback_request::Target>,
 }
 /// Nested message and enum types in `CreateRollbackRequest`.
@@ -543,6 +968,15 @@ pub mod create_rollback_request {
         /// target_deploy is the name of a deploy.
         #[prost(string, tag = "2")]
         TargetDeploy(::prost::alloc::string::String),
+        /// previous, if true, is the last known good deploy: searching down from the current deploy, or, if a
+        /// rollback made that one, from the deploy that it came from, the newest that is DEPLOYED, not marked
+        /// BAD, and differs from what runs now within the scope. What else blocks it is reported; it is never
+        /// skipped for that.
+        #[prost(bool, tag = "9")]
+        Previous(bool),
+        /// as_of is an instant: the deploy with the greatest deploy_time not after it.
+        #[prost(message, tag = "10")]
+        AsOf(::prost_types::Timestamp),
     }
 }
 /// CreateRollbackResponse is the answer of CreateRollback.
@@ -565,6 +999,103 @@ pub struct GetRollbackResponse {
     /// rollback is what was asked for.
     #[prost(message, optional, tag = "1")]
     pub rollback: ::core::option::Option<Rollback>,
+}
+/// ListRollbacksRequest is the request of ListRollbacks.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListRollbacksRequest {
+    /// parent is `workspaces/{workspace}/deployments/{deployment}`.
+    #[prost(string, tag = "1")]
+    pub parent: ::prost::alloc::string::String,
+    /// page_size is the most that is returned: 50 if 0, at most 1,000, never negative.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// page_token is the next_page_token of the page before, with the same parent and filter.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+    /// filter is comparisons joined by AND; at most 16, of at most 1,000 characters. `state`, `scope` and
+    /// `roll_out` (by the last part of their values, such as `FAILED`) and `needs_attention` (`true` or
+    /// `false`) take `=` and `!=`; `created_by` and `description` take `=` and `!=`, and `:` for "contains"
+    /// without regard to case; `create_time` takes `<`, `<=`, `>` and `>=`, with a time such as
+    /// `2026-01-01T00:00:00Z`. Values with spaces stand in double quotes. For one page a bounded number of
+    /// rollbacks is looked at.
+    #[prost(string, tag = "4")]
+    pub filter: ::prost::alloc::string::String,
+}
+/// ListRollbacksResponse is the answer of ListRollbacks.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListRollbacksResponse {
+    /// rollbacks are ordered by create_time, newest first.
+    #[prost(message, repeated, tag = "1")]
+    pub rollbacks: ::prost::alloc::vec::Vec<Rollback>,
+    /// next_page_token is empty on the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// WatchRollbackRequest is the request of WatchRollback.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchRollbackRequest {
+    /// name is `workspaces/{workspace}/deployments/{deployment}/rollbacks/{uuid}`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// after_event is the number of the last event that the caller knows; 0 to see all of the rollback's.
+    #[prost(int64, tag = "2")]
+    pub after_event: i64,
+}
+/// WatchRollbackResponse is one message of the stream.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WatchRollbackResponse {
+    /// rollback is the record after the events.
+    #[prost(message, optional, tag = "1")]
+    pub rollback: ::core::option::Option<Rollback>,
+    /// events are the next ones of the rollback, in order. Empty in a message that keeps the stream alive.
+    #[prost(message, repeated, tag = "2")]
+    pub events: ::prost::alloc::vec::Vec<AuditEvent>,
+    /// last_event is the event to go on after.
+    #[prost(int64, tag = "3")]
+    pub last_event: i64,
+}
+/// CancelRollbackRequest is the request of CancelRollback.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelRollbackRequest {
+    /// name is `workspaces/{workspace}/deployments/{deployment}/rollbacks/{uuid}`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+/// CancelRollbackResponse is the answer of CancelRollback.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CancelRollbackResponse {
+    /// rollback is the record, in state CANCELLED.
+    #[prost(message, optional, tag = "1")]
+    pub rollback: ::core::option::Option<Rollback>,
+}
+/// ListAuditEventsRequest is the request of ListAuditEvents.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListAuditEventsRequest {
+    /// parent is `workspaces/{workspace}/deployments/{deployment}`.
+    #[prost(string, tag = "1")]
+    pub parent: ::prost::alloc::string::String,
+    /// page_size is the most that is returned: 50 if 0, at most 1,000, never negative.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// page_token is the next_page_token of the page before, with the same query.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+    /// after_event lists only events with a greater number.
+    #[prost(int64, tag = "4")]
+    pub after_event: i64,
+    /// rollback, if set, lists only the events of this rollback of the Deployment.
+    #[prost(string, tag = "5")]
+    pub rollback: ::prost::alloc::string::String,
+}
+/// ListAuditEventsResponse is the answer of ListAuditEvents.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListAuditEventsResponse {
+    /// audit_events are ordered by number, lowest first.
+    #[prost(message, repeated, tag = "1")]
+    pub audit_events: ::prost::alloc::vec::Vec<AuditEvent>,
+    /// next_page_token is empty on the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
 }
 /// Generated client implementations.
 pub mod rollback_service_client {
@@ -662,11 +1193,46 @@ pub mod rollback_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
+        /// ListRollbackTargets lists the deploys of a Deployment, newest first, each with whether this caller may
+        /// roll back to it, in which scopes, and every reason against. It does not ask the image registry: whether
+        /// an image is still there, PlanRollback tells.
+        ///
+        /// Needs `deployment.deployRevisions.get`. Reads are safe to retry. Errors: INVALID_FIELDS,
+        /// PERMISSION_MISSING, RESOURCE_NOT_FOUND.
+        pub async fn list_rollback_targets(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListRollbackTargetsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRollbackTargetsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/reprise.rollback.v1.RollbackService/ListRollbackTargets",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "reprise.rollback.v1.RollbackService",
+                        "ListRollbackTargets",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// PlanRollback shows everything that a rollback would do, refuse, warn of and leave alone. It
         /// changes nothing, and needs no permission to roll back.
         ///
         /// Needs `deployment.deployRevisions.get`. Reads are safe to retry. Errors: INVALID_FIELDS,
-        /// PERMISSION_MISSING, RESOURCE_NOT_FOUND.
+        /// PERMISSION_MISSING, RESOURCE_NOT_FOUND, TARGET_NOT_FOUND.
         pub async fn plan_rollback(
             &mut self,
             request: impl tonic::IntoRequest<super::PlanRollbackRequest>,
@@ -703,9 +1269,10 @@ pub mod rollback_service_client {
         /// to bring back the image and `deployment.dags.push` to bring back DAG or dbt bundles. Safe to
         /// retry with a `request_id`, which is kept for ever: it returns the rollback, or the error that it
         /// failed with. Errors:
-        /// INVALID_FIELDS, REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, PLAN_CHANGED,
-        /// ROLLBACK_BLOCKED, WARNINGS_NOT_ACKNOWLEDGED, ROLLBACK_IN_PROGRESS, LATEST_DEPLOY_CHANGED,
-        /// PERMIT_INVALID, PERMIT_USED, ROLLBACK_CLOSED, ROLLBACK_DEADLINE_EXCEEDED, ROLLBACK_UNFINISHED.
+        /// INVALID_FIELDS, REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, TARGET_NOT_FOUND,
+        /// PLAN_CHANGED, ROLLBACK_BLOCKED, WARNINGS_NOT_ACKNOWLEDGED, ROLLBACK_IN_PROGRESS, LATEST_DEPLOY_CHANGED,
+        /// PERMIT_INVALID, PERMIT_USED, ROLLBACK_CLOSED, ROLLBACK_CANCELLED, ROLLBACK_DEADLINE_EXCEEDED,
+        /// ROLLBACK_UNFINISHED.
         pub async fn create_rollback(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateRollbackRequest>,
@@ -765,6 +1332,146 @@ pub mod rollback_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// ListRollbacks lists the rollbacks of a Deployment, newest first. Pages stay stable while rollbacks
+        /// arrive. With a filter a page can be short, even empty, and still have a next one.
+        ///
+        /// Needs `deployment.deployRevisions.get`. Reads are safe to retry. Errors: INVALID_FIELDS,
+        /// PERMISSION_MISSING, RESOURCE_NOT_FOUND.
+        pub async fn list_rollbacks(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListRollbacksRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRollbacksResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/reprise.rollback.v1.RollbackService/ListRollbacks",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "reprise.rollback.v1.RollbackService",
+                        "ListRollbacks",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// WatchRollback streams what happens to a rollback: first the record and the events that the caller does
+        /// not know yet, then each event as it comes, with the record after it. The stream ends when the
+        /// rollback has ended, and so has the roll-out of its deploy. While nothing happens, messages without
+        /// events keep the stream alive.
+        ///
+        /// Needs `deployment.deployRevisions.get`, also while the stream is open; it ends when the token does.
+        /// Safe to retry, after the last event that came. Errors: INVALID_FIELDS, PERMISSION_MISSING,
+        /// RESOURCE_NOT_FOUND, LIMIT_EXCEEDED.
+        pub async fn watch_rollback(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WatchRollbackRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::WatchRollbackResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/reprise.rollback.v1.RollbackService/WatchRollback",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "reprise.rollback.v1.RollbackService",
+                        "WatchRollback",
+                    ),
+                );
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// CancelRollback ends a rollback whose deploy is not written yet, and answers when it has ended. One that
+        /// is cancelled already stays so.
+        ///
+        /// Needs what CreateRollback needed for it. Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING,
+        /// RESOURCE_NOT_FOUND, ROLLBACK_ENDED, ROLLBACK_UNFINISHED.
+        pub async fn cancel_rollback(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CancelRollbackRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CancelRollbackResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/reprise.rollback.v1.RollbackService/CancelRollback",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "reprise.rollback.v1.RollbackService",
+                        "CancelRollback",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// ListAuditEvents lists what was decided and done about the rollbacks of a Deployment, in order: who
+        /// wanted what, who was refused and why, each step, and how each rollback ended. Events are never
+        /// changed or removed.
+        ///
+        /// Needs `deployment.deployRevisions.get`. Reads are safe to retry. Errors: INVALID_FIELDS,
+        /// PERMISSION_MISSING, RESOURCE_NOT_FOUND.
+        pub async fn list_audit_events(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListAuditEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListAuditEventsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/reprise.rollback.v1.RollbackService/ListAuditEvents",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "reprise.rollback.v1.RollbackService",
+                        "ListAuditEvents",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -780,11 +1487,26 @@ pub mod rollback_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with RollbackServiceServer.
     #[async_trait]
     pub trait RollbackService: std::marker::Send + std::marker::Sync + 'static {
+        /// ListRollbackTargets lists the deploys of a Deployment, newest first, each with whether this caller may
+        /// roll back to it, in which scopes, and every reason against. It does not ask the image registry: whether
+        /// an image is still there, PlanRollback tells.
+        ///
+        /// Needs `deployment.deployRevisions.get`. Reads are safe to retry. Errors: INVALID_FIELDS,
+        /// PERMISSION_MISSING, RESOURCE_NOT_FOUND.
+        async fn list_rollback_targets(
+            &self,
+            request: tonic::Request<super::ListRollbackTargetsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRollbackTargetsResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// PlanRollback shows everything that a rollback would do, refuse, warn of and leave alone. It
         /// changes nothing, and needs no permission to roll back.
         ///
         /// Needs `deployment.deployRevisions.get`. Reads are safe to retry. Errors: INVALID_FIELDS,
-        /// PERMISSION_MISSING, RESOURCE_NOT_FOUND.
+        /// PERMISSION_MISSING, RESOURCE_NOT_FOUND, TARGET_NOT_FOUND.
         async fn plan_rollback(
             &self,
             request: tonic::Request<super::PlanRollbackRequest>,
@@ -801,9 +1523,10 @@ pub mod rollback_service_server {
         /// to bring back the image and `deployment.dags.push` to bring back DAG or dbt bundles. Safe to
         /// retry with a `request_id`, which is kept for ever: it returns the rollback, or the error that it
         /// failed with. Errors:
-        /// INVALID_FIELDS, REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, PLAN_CHANGED,
-        /// ROLLBACK_BLOCKED, WARNINGS_NOT_ACKNOWLEDGED, ROLLBACK_IN_PROGRESS, LATEST_DEPLOY_CHANGED,
-        /// PERMIT_INVALID, PERMIT_USED, ROLLBACK_CLOSED, ROLLBACK_DEADLINE_EXCEEDED, ROLLBACK_UNFINISHED.
+        /// INVALID_FIELDS, REQUEST_ID_REUSED, PERMISSION_MISSING, RESOURCE_NOT_FOUND, TARGET_NOT_FOUND,
+        /// PLAN_CHANGED, ROLLBACK_BLOCKED, WARNINGS_NOT_ACKNOWLEDGED, ROLLBACK_IN_PROGRESS, LATEST_DEPLOY_CHANGED,
+        /// PERMIT_INVALID, PERMIT_USED, ROLLBACK_CLOSED, ROLLBACK_CANCELLED, ROLLBACK_DEADLINE_EXCEEDED,
+        /// ROLLBACK_UNFINISHED.
         async fn create_rollback(
             &self,
             request: tonic::Request<super::CreateRollbackRequest>,
@@ -822,6 +1545,66 @@ pub mod rollback_service_server {
             request: tonic::Request<super::GetRollbackRequest>,
         ) -> std::result::Result<
             tonic::Response<super::GetRollbackResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        /// ListRollbacks lists the rollbacks of a Deployment, newest first. Pages stay stable while rollbacks
+        /// arrive. With a filter a page can be short, even empty, and still have a next one.
+        ///
+        /// Needs `deployment.deployRevisions.get`. Reads are safe to retry. Errors: INVALID_FIELDS,
+        /// PERMISSION_MISSING, RESOURCE_NOT_FOUND.
+        async fn list_rollbacks(
+            &self,
+            request: tonic::Request<super::ListRollbacksRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRollbacksResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        /// WatchRollback streams what happens to a rollback: first the record and the events that the caller does
+        /// not know yet, then each event as it comes, with the record after it. The stream ends when the
+        /// rollback has ended, and so has the roll-out of its deploy. While nothing happens, messages without
+        /// events keep the stream alive.
+        ///
+        /// Needs `deployment.deployRevisions.get`, also while the stream is open; it ends when the token does.
+        /// Safe to retry, after the last event that came. Errors: INVALID_FIELDS, PERMISSION_MISSING,
+        /// RESOURCE_NOT_FOUND, LIMIT_EXCEEDED.
+        async fn watch_rollback(
+            &self,
+            request: tonic::Request<super::WatchRollbackRequest>,
+        ) -> std::result::Result<
+            tonic::Response<BoxStream<super::WatchRollbackResponse>>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        /// CancelRollback ends a rollback whose deploy is not written yet, and answers when it has ended. One that
+        /// is cancelled already stays so.
+        ///
+        /// Needs what CreateRollback needed for it. Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING,
+        /// RESOURCE_NOT_FOUND, ROLLBACK_ENDED, ROLLBACK_UNFINISHED.
+        async fn cancel_rollback(
+            &self,
+            request: tonic::Request<super::CancelRollbackRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CancelRollbackResponse>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
+        /// ListAuditEvents lists what was decided and done about the rollbacks of a Deployment, in order: who
+        /// wanted what, who was refused and why, each step, and how each rollback ended. Events are never
+        /// changed or removed.
+        ///
+        /// Needs `deployment.deployRevisions.get`. Reads are safe to retry. Errors: INVALID_FIELDS,
+        /// PERMISSION_MISSING, RESOURCE_NOT_FOUND.
+        async fn list_audit_events(
+            &self,
+            request: tonic::Request<super::ListAuditEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListAuditEventsResponse>,
             tonic::Status,
         > {
             Err(tonic::Status::unimplemented("Not yet implemented"))
@@ -908,6 +1691,55 @@ pub mod rollback_service_server {
         }
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
             match req.uri().path() {
+                "/reprise.rollback.v1.RollbackService/ListRollbackTargets" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListRollbackTargetsSvc<T: RollbackService>(pub Arc<T>);
+                    impl<
+                        T: RollbackService,
+                    > tonic::server::UnaryService<super::ListRollbackTargetsRequest>
+                    for ListRollbackTargetsSvc<T> {
+                        type Response = super::ListRollbackTargetsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListRollbackTargetsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RollbackService>::list_rollback_targets(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListRollbackTargetsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/reprise.rollback.v1.RollbackService/PlanRollback" => {
                     #[allow(non_camel_case_types)]
                     struct PlanRollbackSvc<T: RollbackService>(pub Arc<T>);
@@ -1029,6 +1861,191 @@ pub mod rollback_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetRollbackSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/reprise.rollback.v1.RollbackService/ListRollbacks" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListRollbacksSvc<T: RollbackService>(pub Arc<T>);
+                    impl<
+                        T: RollbackService,
+                    > tonic::server::UnaryService<super::ListRollbacksRequest>
+                    for ListRollbacksSvc<T> {
+                        type Response = super::ListRollbacksResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListRollbacksRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RollbackService>::list_rollbacks(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListRollbacksSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/reprise.rollback.v1.RollbackService/WatchRollback" => {
+                    #[allow(non_camel_case_types)]
+                    struct WatchRollbackSvc<T: RollbackService>(pub Arc<T>);
+                    impl<
+                        T: RollbackService,
+                    > tonic::server::ServerStreamingService<super::WatchRollbackRequest>
+                    for WatchRollbackSvc<T> {
+                        type Response = super::WatchRollbackResponse;
+                        type ResponseStream = BoxStream<super::WatchRollbackResponse>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WatchRollbackRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RollbackService>::watch_rollback(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WatchRollbackSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/reprise.rollback.v1.RollbackService/CancelRollback" => {
+                    #[allow(non_camel_case_types)]
+                    struct CancelRollbackSvc<T: RollbackService>(pub Arc<T>);
+                    impl<
+                        T: RollbackService,
+                    > tonic::server::UnaryService<super::CancelRollbackRequest>
+                    for CancelRollbackSvc<T> {
+                        type Response = super::CancelRollbackResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CancelRollbackRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RollbackService>::cancel_rollback(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CancelRollbackSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/reprise.rollback.v1.RollbackService/ListAuditEvents" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListAuditEventsSvc<T: RollbackService>(pub Arc<T>);
+                    impl<
+                        T: RollbackService,
+                    > tonic::server::UnaryService<super::ListAuditEventsRequest>
+                    for ListAuditEventsSvc<T> {
+                        type Response = super::ListAuditEventsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListAuditEventsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RollbackService>::list_audit_events(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListAuditEventsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -29,9 +29,14 @@ fn row(deploy: &Deploy, current: &str) -> Vec<String> {
     let revision = deploy.revision.clone().unwrap_or_default();
     let what = match (&deploy.rollback, deploy.trigger()) {
         (Some(origin), _) => format!("rollback to #{}", last(&origin.source_deploy)),
-        (None, DeployTrigger::Api | DeployTrigger::Rollback | DeployTrigger::Unspecified) => {
-            deploy_type(deploy.r#type()).to_owned()
-        }
+        (
+            None,
+            DeployTrigger::Api
+            | DeployTrigger::Github
+            | DeployTrigger::GitSync
+            | DeployTrigger::Rollback
+            | DeployTrigger::Unspecified,
+        ) => deploy_type(deploy.r#type()).to_owned(),
     };
     vec![
         if deploy.name == current { "▶" } else { "" }.to_owned(),

@@ -221,6 +221,8 @@ pub(super) async fn plan_rollback(dana: &mut Person, target: &str) -> Result<Pla
         parent: DEPLOYMENT.to_owned(),
         scope: RollbackScope::All.into(),
         target: Some(PlanTarget::TargetDeploy(target.to_owned())),
+        hold: false,
+        allow_marked_bad: false,
     };
     let response = done("PlanRollback", dana.rollback.plan_rollback(request).await)?;
     let plan = response.plan.context("no plan came back")?;

@@ -64,6 +64,12 @@ pub(super) fn plan(plan: Plan) -> wire::Plan {
         target_expire_time: target_expire_time.map(timestamp),
         rules_version: rules_version.to_string(),
         digest: digest.to_string(),
+        hold: false,
+        allow_marked_bad: false,
+        deploys_between: Vec::new(),
+        deploys_between_count: 0,
+        agents: Vec::new(),
+        tasks: None,
     }
 }
 
@@ -149,6 +155,15 @@ pub(super) fn would_be(deployment: &DeploymentName, order: Order) -> wire::Rollb
         update_time: None,
         end_time: None,
         etag: String::new(),
+        hold: false,
+        allow_marked_bad: false,
+        cancelled_by: String::new(),
+        cancel_time: None,
+        roll_out_reason: String::new(),
+        roll_out_deadline: None,
+        target_rollback: String::new(),
+        replaced_rollback: String::new(),
+        replaced_by: String::new(),
     }
 }
 
@@ -290,6 +305,7 @@ fn warning(
     let migrations = heads.into_iter().map(|head| wire::Migration {
         revision: head.revision.to_owned(),
         airflow_version: head.airflow_from.to_string(),
+        loses: String::new(),
     });
     wire::Warning {
         code: warning_code(code).into(),

@@ -26,11 +26,16 @@ pub(super) async fn handle(
         parent,
         scope,
         target,
+        hold: _,
+        allow_marked_bad: _,
     } = request.into_inner();
 
     let mut fields = Fields::new();
     let parent = fields.parse::<DeploymentName>("parent", &parent);
-    let target = target.map(|Target::TargetDeploy(name)| name);
+    let target = match target {
+        Some(Target::TargetDeploy(name)) => Some(name),
+        Some(Target::Previous(_) | Target::AsOf(_)) | None => None,
+    };
     let asked = target::read(&mut fields, parent.as_ref(), target.as_deref(), scope);
     let Some(parent) = parent else {
         return Err(fields.into_problem());

@@ -230,6 +230,8 @@ fn plan_request() -> PlanRollbackRequest {
         parent: DEPLOYMENT.to_owned(),
         target: Some(plan_rollback_request::Target::TargetDeploy(deploy_name(4))),
         scope: RollbackScope::All.into(),
+        hold: false,
+        allow_marked_bad: false,
     }
 }
 
@@ -408,6 +410,8 @@ async fn all_that_is_wrong_with_a_request_is_told_at_once() {
         plan_digest: "not a digest".to_owned(),
         acknowledged_warnings: vec![WarningCode::MetadataLoss.into(), 0, 99],
         validate_only: false,
+        hold: false,
+        allow_marked_bad: false,
     };
     let status = service.create(wrong.clone()).await.unwrap_err();
     assert_eq!(reason_of(&status), Some(ErrorReason::InvalidFields));

@@ -84,6 +84,7 @@ impl Authorization {
                 .collect(),
             revision_digest: revision_digest.to_owned(),
             plan_digest: plan_digest.to_string(),
+            hold: false,
         };
         let response = retry(|| {
             let (mut client, request) = (self.client.clone(), request.clone());

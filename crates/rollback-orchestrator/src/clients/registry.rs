@@ -155,6 +155,7 @@ impl Registry {
             description: description.to_owned(),
             validate_only: false,
             allow_marked_bad: false,
+            hold: false,
         };
         match self.client.clone().create_rollback_deploy(request).await {
             Ok(response) => decode::written(response.into_inner(), rollback).map_err(unclear),

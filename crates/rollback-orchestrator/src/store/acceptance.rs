@@ -99,9 +99,9 @@ async fn accept(
                  (id, deployment, deployment_uid, request_id, request_body, created_by, target,
                   expected_latest, replaced, scope, description, permissions, plan_digest,
                   acknowledged, state, needs_attention, write_deadline, create_time, update_time,
-                  version, lease_owner, lease_expire_time, fence)
+                  version, lease_owner, lease_expire_time, fence, hold, allow_marked_bad)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'PENDING', $15,
-                     $16, $17, $17, 1, $18, $19, $20)
+                     $16, $17, $17, 1, $18, $19, $20, $15, $15)
              ON CONFLICT DO NOTHING",
             args![
                 name.id().get(),

@@ -27,8 +27,14 @@ pub(crate) use progress::Attempt;
 
 /// The steps that lead to the newest schema.
 pub(crate) const MIGRATIONS: Migrations = Migrations {
-    sqlite: &[include_str!("../../migrations/sqlite/0001_rollbacks.sql")],
-    postgres: &[include_str!("../../migrations/postgres/0001_rollbacks.sql")],
+    sqlite: &[
+        include_str!("../../migrations/sqlite/0001_rollbacks.sql"),
+        include_str!("../../migrations/sqlite/0002_whole_rollbacks.sql"),
+    ],
+    postgres: &[
+        include_str!("../../migrations/postgres/0001_rollbacks.sql"),
+        include_str!("../../migrations/postgres/0002_whole_rollbacks.sql"),
+    ],
 };
 
 /// The rollbacks that were accepted. Cheap to clone.

@@ -101,7 +101,7 @@ impl Store {
             let changed = tx
                 .execute(
                     "UPDATE rollbacks
-                         SET error = $3, lease_expire_time = $4, update_time = $5,
+                         SET error = $3, closing = 'FAILED', lease_expire_time = $4, update_time = $5,
                              version = version + 1
                          WHERE id = $1 AND fence = $2 AND state = 'RUNNING'",
                     args![

@@ -107,6 +107,7 @@ fn decode_bound(
         permissions,
         revision_digest,
         plan_digest,
+        hold: _,
     } = request;
     let deployment = rollback.as_ref().map(RollbackName::deployment);
     let deployment_uid = fields.parse::<Uuid>("deployment_uid", &deployment_uid);
@@ -207,6 +208,7 @@ fn refuse_bound(fields: &mut Fields, request: &IssuePermitRequest) -> bool {
         permissions,
         revision_digest,
         plan_digest,
+        hold: _,
     } = request;
     let set = [
         ("deployment_uid", !deployment_uid.is_empty()),
@@ -242,6 +244,7 @@ mod tests {
             permissions: vec!["deployment.images.push".to_owned()],
             revision_digest: "ab".repeat(32),
             plan_digest: "cd".repeat(32),
+            hold: false,
         });
         let text = format!("{:?}", wanted.unwrap());
         assert!(text.contains(&"cd".repeat(32)), "{text}");

@@ -21,6 +21,7 @@ fn permit(subject_token: &str) -> pb::IssuePermitRequest {
         permissions: vec!["deployment.images.push".to_owned()],
         revision_digest: "ab".repeat(32),
         plan_digest: "cd".repeat(32),
+        hold: false,
     }
 }
 

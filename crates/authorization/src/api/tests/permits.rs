@@ -29,6 +29,7 @@ fn ask(subject_token: String) -> IssuePermitRequest {
         ],
         revision_digest: "ab".repeat(32),
         plan_digest: "cd".repeat(32),
+        hold: false,
     }
 }
 
@@ -413,6 +414,7 @@ async fn all_that_is_wrong_with_a_request_is_told_at_once(db: TestDatabase) {
         permissions: vec!["deployment.config.get".to_owned()],
         revision_digest: String::new(),
         plan_digest: "ü".to_owned(),
+        hold: false,
     };
     let wrong = house.permit(nonsense).await.unwrap_err();
     assert_eq!(

@@ -104,6 +104,7 @@ impl Harness {
             description: "the DAGs of deploy 4 are broken".to_owned(),
             validate_only: false,
             allow_marked_bad: false,
+            hold: false,
         }
     }
 

@@ -20,6 +20,7 @@ impl Harness {
         let request = pb::WatchDeploysRequest {
             parent: ETL.to_owned(),
             after_change,
+            after_changes: Default::default(),
         };
         let response = self.registry.watch_deploys(self.call(who, request)).await?;
         Ok(response.into_inner())

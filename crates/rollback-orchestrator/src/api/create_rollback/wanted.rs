@@ -51,8 +51,13 @@ pub(super) fn read(
         plan_digest,
         acknowledged_warnings,
         target,
+        hold: _,
+        allow_marked_bad: _,
     } = request;
-    let target = target.map(|Target::TargetDeploy(name)| name);
+    let target = match target {
+        Some(Target::TargetDeploy(name)) => Some(name),
+        Some(Target::Previous(_) | Target::AsOf(_)) | None => None,
+    };
     let asked = target::read(fields, parent, target.as_deref(), scope);
     let description = fields.required_text("description", description, LONGEST_DESCRIPTION);
     let request_id = fields.parse_optional::<RequestId>("request_id", &request_id);
