@@ -10,7 +10,9 @@
 //! | [`database`] | one store on two databases |
 //! | [`environment`] | time and new ids, as parameters |
 //! | [`fields`] | reading a request, and telling all that is wrong with it at once |
+//! | [`filter`] | the filters of lists |
 //! | [`identity`] | who calls: tokens, keys, permits |
+//! | [`mask`] | which fields an update changes |
 //! | [`paging`] | page sizes and page tokens |
 //! | [`problem`] | the one place that makes a `tonic::Status` |
 //! | [`requests`] | the `request_id` of a mutating call |
@@ -30,6 +32,7 @@ pub mod environment;
 pub mod fields;
 pub mod filter;
 pub mod identity;
+pub mod mask;
 pub mod paging;
 pub mod problem;
 pub mod requests;

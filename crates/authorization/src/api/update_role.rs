@@ -2,6 +2,7 @@
 
 use chassis::fields::Fields;
 use chassis::identity;
+use chassis::mask::Mask;
 use chassis::problem::Problem;
 use chassis::requests;
 use model::names::{RequestId, ResourceName, RoleName};
@@ -19,6 +20,9 @@ use crate::domain::policy::{Role, check_bindable};
 use crate::domain::policy_change::Author;
 use crate::domain::subject::Subject;
 use crate::store::{Changed, Error};
+
+/// What of a role can be changed.
+const CHANGEABLE: [&str; 3] = ["display_name", "description", "permissions"];
 
 pub(super) async fn handle(
     service: &Authorization,
@@ -175,10 +179,7 @@ fn decode(request: &UpdateRoleRequest, parent: &ResourceName) -> Result<Wanted, 
     } = request;
     let role = role.clone().unwrap_or_default();
     let mut fields = Fields::new();
-    let named = match update_mask {
-        Some(mask) if !mask.paths.is_empty() => Named::by(&mut fields, &mask.paths),
-        Some(_) | None => Named::all_set(&role),
-    };
+    let mask = Mask::read(&mut fields, update_mask.clone(), &CHANGEABLE);
     let pb::Role {
         name: _,
         display_name,
@@ -194,13 +195,13 @@ fn decode(request: &UpdateRoleRequest, parent: &ResourceName) -> Result<Wanted, 
         removed_permissions: _,
     } = role;
     let mut update = Update::default();
-    if named.display_name {
+    if mask.has("display_name", display_name.is_empty()) {
         update.display_name = role_fields::display_name(&mut fields, display_name);
     }
-    if named.description {
+    if mask.has("description", description.is_empty()) {
         update.description = role_fields::description(&mut fields, description);
     }
-    if named.permissions {
+    if mask.has("permissions", permissions.is_empty()) {
         update.permissions = role_fields::permissions(&mut fields, &permissions, parent);
     }
     let request_id = fields.parse_optional::<RequestId>("request_id", request_id);
@@ -215,45 +216,4 @@ fn decode(request: &UpdateRoleRequest, parent: &ResourceName) -> Result<Wanted, 
         request_id,
         reason,
     })
-}
-
-/// Which fields of a role an update is about.
-#[derive(Default)]
-struct Named {
-    display_name: bool,
-    description: bool,
-    permissions: bool,
-}
-
-impl Named {
-    fn by(fields: &mut Fields, paths: &[String]) -> Self {
-        let mut named = Self::default();
-        for path in paths {
-            match path.as_str() {
-                "display_name" => named.display_name = true,
-                "description" => named.description = true,
-                "permissions" => named.permissions = true,
-                "*" => {
-                    named = Self {
-                        display_name: true,
-                        description: true,
-                        permissions: true,
-                    }
-                }
-                _ => fields.violation(
-                    "update_mask",
-                    "must name display_name, description or permissions, or be * for all three",
-                ),
-            }
-        }
-        named
-    }
-
-    fn all_set(role: &pb::Role) -> Self {
-        Self {
-            display_name: !role.display_name.is_empty(),
-            description: !role.description.is_empty(),
-            permissions: !role.permissions.is_empty(),
-        }
-    }
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use chassis::fields::Fields;
+use chassis::mask::Mask;
 use model::DagDeployMode;
 use prost_types::FieldMask;
 use proto::registry::v1 as pb;
 
-use super::mask::Mask;
 use crate::domain::{Delivery, DeploymentChanges, ExecutionMode};
 
 const MOST_LABELS: usize = 64;

@@ -22,7 +22,6 @@ mod list_agents;
 mod list_deployments;
 mod list_deploys;
 mod mark_deploy;
-mod mask;
 mod page;
 mod permit;
 mod place_hold;

@@ -2,6 +2,7 @@
 
 use chassis::fields::Fields;
 use chassis::identity::caller;
+use chassis::mask::Mask;
 use chassis::problem::Problem;
 use chassis::requests;
 use model::{DeployName, RequestId};
@@ -9,7 +10,6 @@ use proto::registry::v1 as pb;
 use tonic::Request;
 
 use super::errors::About;
-use super::mask::Mask;
 use super::{Registry, access, decode, encode};
 use crate::domain::DeployChanges;
 

@@ -199,12 +199,11 @@ async fn all_that_is_wrong_with_an_update_is_told_at_once(db: TestDatabase) {
                 description: "\0".to_owned(),
                 ..holding(name, &["system.iam.update", "deployment.fly"])
             },
-            &["*", "created_by", "etag"],
+            &["display_name", "description", "permissions", "etag"],
         )
     };
     let unnamed = pb::UpdateRoleRequest::default();
     let everything = [
-        "update_mask",
         "update_mask",
         "role.display_name",
         "role.description",

@@ -2,25 +2,27 @@
 
 use std::collections::BTreeSet;
 
-use chassis::fields::Fields;
-use chassis::problem::comma_separated;
 use prost_types::FieldMask;
+
+use crate::fields::Fields;
+use crate::problem::comma_separated;
 
 const FIELD: &str = "update_mask";
 
 /// The fields that an update changes.
 #[derive(Debug)]
-pub(super) enum Mask {
+pub enum Mask {
     /// Those that are not empty in the resource.
     NotEmpty,
     /// All of them.
     All,
+    /// These.
     Named(BTreeSet<String>),
 }
 
 impl Mask {
     /// Reads a mask, which may name fields of `known` only.
-    pub(super) fn read(fields: &mut Fields, mask: Option<FieldMask>, known: &[&str]) -> Self {
+    pub fn read(fields: &mut Fields, mask: Option<FieldMask>, known: &[&str]) -> Self {
         let Some(FieldMask { paths }) = mask else {
             return Self::NotEmpty;
         };
@@ -37,7 +39,7 @@ impl Mask {
     }
 
     /// Whether the update changes a field.
-    pub(super) fn has(&self, field: &str, is_empty: bool) -> bool {
+    pub fn has(&self, field: &str, is_empty: bool) -> bool {
         match self {
             Self::NotEmpty => !is_empty,
             Self::All => true,
