@@ -9,7 +9,8 @@ use model::names::{DeployName, Principal};
 use model::permissions::PermissionSet;
 
 use crate::clients::registry::{self, Registry};
-use crate::domain::history::{Deployment, LeftBehind, Preview, Target};
+use crate::domain::agents::Agents;
+use crate::domain::history::{DeployBetween, Deployment, ExecutionMode, Preview, Target};
 use crate::domain::plan::{Facts, Plan};
 use crate::store::Store;
 
@@ -63,6 +64,7 @@ impl Planner {
             .store
             .in_progress(&moment.deployment.name, moment.deployment.uid)
             .await?;
+        let agents = self.agents(&moment.deployment).await?;
         let left_behind = match purpose {
             Purpose::Show => self.left_behind(target, &moment.deployment).await?,
             Purpose::Decide => None,
@@ -79,6 +81,7 @@ impl Planner {
             preview,
             in_progress,
             left_behind,
+            agents,
             caller: caller.clone(),
             held,
         };
@@ -108,11 +111,19 @@ impl Planner {
         ))
     }
 
+    /// None where no remote agents run the tasks.
+    async fn agents(&self, deployment: &Deployment) -> Result<Option<Agents>, Problem> {
+        match deployment.execution {
+            ExecutionMode::Hosted => Ok(None),
+            ExecutionMode::Remote => self.registry.agents(&deployment.name).await.map(Some),
+        }
+    }
+
     async fn left_behind(
         &self,
         target: &DeployName,
         deployment: &Deployment,
-    ) -> Result<Option<LeftBehind>, Problem> {
+    ) -> Result<Option<Vec<DeployBetween>>, Problem> {
         let Some(current) = &deployment.current else {
             return Ok(None);
         };

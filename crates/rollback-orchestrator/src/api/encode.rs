@@ -1,5 +1,7 @@
 //! From the domain to protobuf.
 
+mod reports;
+
 use chassis::convert::{scope_to_proto, timestamp};
 use model::deploys::{DagDeployMode, Scope};
 use model::names::{DeployName, DeployNumber, DeploymentName};
@@ -32,6 +34,10 @@ pub(super) fn plan(plan: Plan) -> wire::Plan {
         blockers,
         in_progress: _,
         warnings,
+        deploys_between,
+        deploys_between_count,
+        agents,
+        tasks,
         permissions,
         composed,
         target_expire_time,
@@ -47,6 +53,10 @@ pub(super) fn plan(plan: Plan) -> wire::Plan {
         None => (None, String::new()),
     };
     wire::Plan {
+        deploys_between: reports::deploys_between(&deployment, deploys_between),
+        deploys_between_count,
+        agents: agents.into_iter().map(reports::agent).collect(),
+        tasks: tasks.map(reports::tasks),
         target_deploy: deploy_name(&deployment, target),
         latest_deploy: deploy_name(&deployment, latest),
         current_deploy: deploy_name(&deployment, current.unwrap_or(DeployNumber::NONE)),
@@ -66,10 +76,6 @@ pub(super) fn plan(plan: Plan) -> wire::Plan {
         digest: digest.to_string(),
         hold: false,
         allow_marked_bad: false,
-        deploys_between: Vec::new(),
-        deploys_between_count: 0,
-        agents: Vec::new(),
-        tasks: None,
     }
 }
 
@@ -279,6 +285,7 @@ fn blocker_code(code: BlockerCode) -> common::BlockerCode {
         BlockerCode::RuntimeUnsupported => common::BlockerCode::RuntimeUnsupported,
         BlockerCode::RuntimePathUnsupported => common::BlockerCode::RuntimePathUnsupported,
         BlockerCode::RuntimeUnknownVersion => common::BlockerCode::RuntimeUnknownVersion,
+        BlockerCode::AgentTooNew => common::BlockerCode::AgentTooNew,
         BlockerCode::RollbackInProgress => common::BlockerCode::RollbackInProgress,
     }
 }
@@ -336,6 +343,8 @@ fn warning_code(code: WarningCode) -> wire::WarningCode {
         WarningCode::DagsStayInGit => wire::WarningCode::DagsStayInGit,
         WarningCode::GitNotReverted => wire::WarningCode::GitNotReverted,
         WarningCode::DeploysSkipped => wire::WarningCode::DeploysSkipped,
+        WarningCode::AgentUnknown => wire::WarningCode::AgentUnknown,
+        WarningCode::TasksRunning => wire::WarningCode::TasksRunning,
     }
 }
 

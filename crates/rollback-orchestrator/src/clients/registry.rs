@@ -11,20 +11,26 @@ use proto::common::v1::ErrorReason;
 use proto::registry::v1::deploy_registry_service_client::DeployRegistryServiceClient;
 use proto::registry::v1::{
     CloseRollbackRequest, CreateRollbackDeployRequest, GetDeployRequest, GetDeploymentRequest,
-    ListDeploysRequest,
+    ListAgentsRequest, ListDeploysRequest,
 };
 use tonic::Status;
 
 use self::decode::Malformed;
 use super::authorization::Permit;
 use super::failure::Failure;
-use crate::domain::history::{Deployment, LeftBehind, Preview, Target};
+use crate::domain::agents::Agents;
+use crate::domain::history::{DeployBetween, Deployment, Preview, Target};
 use crate::domain::rollback::WrittenDeploy;
 
 pub(crate) const DEPENDENCY: &str = "deploy-registry";
 
-/// How many of the deploys that a rollback leaves behind are looked at.
-const MOST_LEFT_BEHIND: i64 = 100;
+/// How many of the deploys that a rollback leaves behind are looked at, and how many pages are read
+/// to find them: one with large settings can be short, and the newest deploys may not run yet.
+const MOST_LEFT_BEHIND: usize = 100;
+const MOST_PAGES: u32 = 4;
+
+/// How many remote agents are looked at; a Deployment can have no more.
+const MOST_AGENTS: i32 = 1_000;
 
 /// A page of deploys, each with its settings, can be larger than the usual 4 MiB.
 const LARGEST_ANSWER: usize = 32 * 1024 * 1024;
@@ -103,26 +109,58 @@ impl Registry {
         Ok(decode::preview(response)?)
     }
 
-    /// The deploys after `target`, up to `current`, of a history that ends with `latest`: the newest
-    /// hundred of them.
+    /// The deploys after `target`, up to `current`, newest first: all of them, or the newest hundred
+    /// that a few pages of the history have.
     pub(crate) async fn left_behind(
         &self,
         target: &DeployName,
         current: DeployNumber,
         latest: DeployNumber,
-    ) -> Result<LeftBehind, Problem> {
-        let after_target = latest.get().saturating_sub(target.number().get());
-        let page_size = after_target.clamp(0, MOST_LEFT_BEHIND);
-        if page_size == 0 {
-            return Ok(LeftBehind {
-                from_git: Vec::new(),
-                looked_at: 0,
-            });
+    ) -> Result<Vec<DeployBetween>, Problem> {
+        let is_between =
+            |deploy: &DeployBetween| deploy.number > target.number() && deploy.number <= current;
+        let mut found = Vec::new();
+        let mut unread = if target.number() < current {
+            latest.get().saturating_sub(target.number().get())
+        } else {
+            0
+        };
+        let mut page_token = String::new();
+        for _ in 0..MOST_PAGES {
+            let missing = MOST_LEFT_BEHIND.saturating_sub(found.len());
+            let page_size = usize::try_from(unread).unwrap_or(0).min(missing);
+            if page_size == 0 {
+                break;
+            }
+            let (deploys, next) = self
+                .deploys(target.deployment(), page_size, page_token)
+                .await?;
+            if let Some(oldest) = deploys.last() {
+                unread = oldest
+                    .number
+                    .get()
+                    .saturating_sub(target.number().get())
+                    .saturating_sub(1);
+            }
+            found.extend(deploys.into_iter().filter(is_between));
+            match next {
+                Some(next) => page_token = next,
+                None => break,
+            }
         }
+        Ok(found)
+    }
+
+    async fn deploys(
+        &self,
+        parent: &DeploymentName,
+        page_size: usize,
+        page_token: String,
+    ) -> Result<(Vec<DeployBetween>, Option<String>), Problem> {
         let request = ListDeploysRequest {
-            parent: target.deployment().to_string(),
+            parent: parent.to_string(),
             page_size: i32::try_from(page_size).unwrap_or(i32::MAX),
-            page_token: String::new(),
+            page_token,
             filter: String::new(),
         };
         let response = retry(|| {
@@ -131,7 +169,23 @@ impl Registry {
         })
         .await
         .map_err(told)?;
-        Ok(decode::left_behind(response, target.number(), current)?)
+        Ok(decode::page(response)?)
+    }
+
+    /// The remote agents of a Deployment whose reports count: the first thousand.
+    pub(crate) async fn agents(&self, parent: &DeploymentName) -> Result<Agents, Problem> {
+        let request = ListAgentsRequest {
+            parent: parent.to_string(),
+            page_size: MOST_AGENTS,
+            page_token: String::new(),
+        };
+        let response = retry(|| {
+            let (mut client, request) = (self.client.clone(), request.clone());
+            async move { client.list_agents(request).await }
+        })
+        .await
+        .map_err(told)?;
+        Ok(decode::agents(response)?)
     }
 
     /// Writes the deploy of a rollback, or returns the one that was written before.

@@ -3,7 +3,7 @@
 use model::compatibility::VersionBlocker;
 
 codes! {
-    /// A reason why a rollback cannot be done. All but the last four are the registry's.
+    /// A reason why a rollback cannot be done. All but the last five are the registry's.
     BlockerCode {
         RollbackDisabledInstallation = "ROLLBACK_DISABLED_INSTALLATION",
         RollbackDisabledDeployment = "ROLLBACK_DISABLED_DEPLOYMENT",
@@ -21,6 +21,7 @@ codes! {
         RuntimeUnsupported = "RUNTIME_UNSUPPORTED",
         RuntimePathUnsupported = "RUNTIME_PATH_UNSUPPORTED",
         RuntimeUnknownVersion = "RUNTIME_UNKNOWN_VERSION",
+        AgentTooNew = "AGENT_TOO_NEW",
         RollbackInProgress = "ROLLBACK_IN_PROGRESS",
     }
 }

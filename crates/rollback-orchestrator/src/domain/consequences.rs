@@ -7,9 +7,10 @@ use model::metadata::{self, LOSES_3_TO_2, MetadataHead, Reverted};
 use model::names::DeployNumber;
 use model::permissions::Permission;
 
-use super::history::{Current, GitSource, LeftBehind, Settings};
+use super::history::{Current, DeployBetween, GitSource, Settings};
 use super::plan::{Facts, SettingChange};
 use super::revision::Revision;
+use super::tasks;
 use super::warning::{Certainty, Migrations, Severity, Warning, WarningCode};
 
 /// How many commits a warning names.
@@ -54,16 +55,11 @@ pub(super) fn warnings(
     warnings.extend(dags_stay_in_git(&composed.revision));
     warnings.extend(git_not_reverted(facts, current));
     warnings.extend(deploys_skipped(facts.target.number, current.number));
-    warnings
-}
-
-fn warning(code: WarningCode, severity: Severity, text: String) -> Warning {
-    Warning {
-        code,
-        severity,
-        text,
-        migrations: None,
+    if let Some(agents) = &facts.agents {
+        warnings.extend(agents.unknown(&composed.revision));
+        warnings.extend(tasks::running(versions, agents));
     }
+    warnings
 }
 
 fn runtime_downgrade(Versions { now, then }: &Versions) -> Option<Warning> {
@@ -72,7 +68,7 @@ fn runtime_downgrade(Versions { now, then }: &Versions) -> Option<Warning> {
             "the version goes down from {now} to {then}: tasks that are running fail at once, and \
              their retries run after the rollback; wait for running tasks if you can"
         );
-        warning(WarningCode::RuntimeDowngrade, Severity::Critical, text)
+        Warning::new(WarningCode::RuntimeDowngrade, Severity::Critical, text)
     })
 }
 
@@ -129,7 +125,7 @@ fn major_version_change(versions: &Versions) -> Option<Warning> {
             "the Airflow major version goes down from {now} to {then}: this takes longer, and DAGs \
              that were written for the newer one may fail to import"
         );
-        warning(WarningCode::MajorVersionChange, Severity::Critical, text)
+        Warning::new(WarningCode::MajorVersionChange, Severity::Critical, text)
     })
 }
 
@@ -157,7 +153,7 @@ fn dags_may_not_fit(
             "{dags}, were last run by {made_for}, and the image after the rollback is {then}: they \
              may fail to import; the scope ALL brings image and DAGs back together"
         );
-        warning(WarningCode::DagsMayNotFit, Severity::Critical, text)
+        Warning::new(WarningCode::DagsMayNotFit, Severity::Critical, text)
     })
 }
 
@@ -165,7 +161,7 @@ fn runtime_restricted(composed: &Revision, catalog: &Catalog) -> Option<Warning>
     let runtime = composed.runtime.as_ref()?;
     let reason = catalog.lookup(runtime)?.restricted?;
     let text = format!("Runtime {runtime}, which runs after the rollback, is restricted: {reason}");
-    Some(warning(
+    Some(Warning::new(
         WarningCode::RuntimeRestricted,
         Severity::Warning,
         text,
@@ -188,7 +184,11 @@ fn settings_drift(facts: &Facts, drift: &[SettingChange]) -> Option<Warning> {
         "settings changed since the target deploy{which}: a rollback does not bring them back; \
          check that the target works with the settings of today"
     );
-    Some(warning(WarningCode::SettingsDrift, Severity::Warning, text))
+    Some(Warning::new(
+        WarningCode::SettingsDrift,
+        Severity::Warning,
+        text,
+    ))
 }
 
 /// The drift of the settings: what the target had, and what is today.
@@ -212,19 +212,17 @@ fn dags_stay_in_git(composed: &Revision) -> Option<Warning> {
     (composed.mode == DagDeployMode::GitSync).then(|| {
         let text = "the Deployment pulls its DAGs from git: they stay as they are there; revert the \
                     commit in the repository to bring DAGs back";
-        warning(WarningCode::DagsStayInGit, Severity::Warning, text.to_owned())
+        Warning::new(WarningCode::DagsStayInGit, Severity::Warning, text.to_owned())
     })
 }
 
 fn git_not_reverted(facts: &Facts, current: &Current) -> Option<Warning> {
-    let LeftBehind {
-        from_git,
-        looked_at,
-    } = facts.left_behind.as_ref()?;
-    let left_behind = current
-        .number
-        .get()
-        .saturating_sub(facts.target.number.get());
+    let between = facts.left_behind.as_deref()?;
+    let from_git = between
+        .iter()
+        .filter_map(|deploy| Some((deploy, deploy.git.as_ref()?)))
+        .collect::<Vec<_>>();
+    let left_behind = count_between(facts.target.number, current.number);
     let repository = match (from_git.as_slice(), &facts.target.git) {
         ([(_, newest), ..], _) => &newest.repository,
         ([], Some(target)) if left_behind > 0 => &target.repository,
@@ -246,23 +244,28 @@ fn git_not_reverted(facts: &Facts, current: &Current) -> Option<Warning> {
             text.push_str(&format!(" and {more} more"));
         }
     }
-    if left_behind > *looked_at {
+    let looked_at = i64::try_from(between.len()).unwrap_or(i64::MAX);
+    if left_behind > looked_at {
         text.push_str(&format!(
             "; only the newest {looked_at} of the {left_behind} deploys after the target were looked at"
         ));
     }
-    Some(warning(
+    Some(Warning::new(
         WarningCode::GitNotReverted,
         Severity::Warning,
         text,
     ))
 }
 
-fn commit((number, git): &(DeployNumber, GitSource)) -> String {
+fn commit((deploy, git): &(&DeployBetween, &GitSource)) -> String {
+    let number = deploy.number;
     let GitSource {
+        provider: _,
         repository,
         branch,
         commit,
+        author: _,
+        commit_url: _,
     } = git;
     let short = commit.get(..12).unwrap_or(commit);
     let branch = if branch.is_empty() {
@@ -271,6 +274,11 @@ fn commit((number, git): &(DeployNumber, GitSource)) -> String {
         format!(" on {branch}")
     };
     format!("deploy {number} from {repository}{branch} at {short}")
+}
+
+/// How many deploys there are after the target, up to the current one.
+pub(super) fn count_between(target: DeployNumber, current: DeployNumber) -> i64 {
+    current.get().saturating_sub(target.get()).max(0)
 }
 
 fn deploys_skipped(target: DeployNumber, current: DeployNumber) -> Option<Warning> {
@@ -285,5 +293,9 @@ fn deploys_skipped(target: DeployNumber, current: DeployNumber) -> Option<Warnin
         ),
     };
     let text = format!("{which} changed is left behind too");
-    Some(warning(WarningCode::DeploysSkipped, Severity::Info, text))
+    Some(Warning::new(
+        WarningCode::DeploysSkipped,
+        Severity::Info,
+        text,
+    ))
 }

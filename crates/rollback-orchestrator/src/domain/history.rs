@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use model::deploys::DagDeployMode;
-use model::names::{DeployNumber, DeploymentName};
+use model::deploys::{DagDeployMode, DeployState};
+use model::names::{DeployNumber, DeploymentName, Principal};
 use uuid::Uuid;
 
 use super::blocker::Blocker;
@@ -23,11 +23,21 @@ pub(crate) struct Deployment {
     pub(crate) name: DeploymentName,
     pub(crate) uid: DeploymentUid,
     pub(crate) mode: DagDeployMode,
+    pub(crate) execution: ExecutionMode,
     pub(crate) settings: Settings,
     /// [`DeployNumber::NONE`] before the first deploy.
     pub(crate) latest: DeployNumber,
     /// None while nothing runs.
     pub(crate) current: Option<Current>,
+}
+
+/// Where tasks run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ExecutionMode {
+    /// Beside the rest of Airflow.
+    Hosted,
+    /// Elsewhere, by remote agents.
+    Remote,
 }
 
 /// The deploy that runs now.
@@ -50,9 +60,12 @@ pub(crate) struct Target {
 /// The commit that a deploy was built from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct GitSource {
+    pub(crate) provider: String,
     pub(crate) repository: String,
     pub(crate) branch: String,
     pub(crate) commit: String,
+    pub(crate) author: String,
+    pub(crate) commit_url: String,
 }
 
 /// What the registry would write for a rollback, and what it has against it.
@@ -73,11 +86,14 @@ pub(crate) struct Composed {
     pub(crate) number: DeployNumber,
 }
 
-/// The deploys that a rollback leaves behind: those after the target, up to the current one.
+/// A deploy that a rollback leaves behind: one after the target, up to the current one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct LeftBehind {
-    /// Which of them came from git, newest first.
-    pub(crate) from_git: Vec<(DeployNumber, GitSource)>,
-    /// How many were looked at. If there are more, these are the newest.
-    pub(crate) looked_at: i64,
+pub(crate) struct DeployBetween {
+    pub(crate) number: DeployNumber,
+    /// In words of whoever shipped it.
+    pub(crate) description: String,
+    pub(crate) created_by: Principal,
+    pub(crate) create_time: DateTime<Utc>,
+    pub(crate) state: DeployState,
+    pub(crate) git: Option<GitSource>,
 }

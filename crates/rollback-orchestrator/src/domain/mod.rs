@@ -4,6 +4,8 @@
 //! | --- | --- |
 //! | [`history`] | the Deployment and its deploys, as the registry tells them |
 //! | [`revision`] | what a deploy runs, and in what two of them differ |
+//! | [`agents`] | the remote agents, and whether they may stay as they are |
+//! | [`tasks`] | what happens to tasks |
 //! | [`blocker`], [`warning`] | why a rollback cannot be done, and what it does besides |
 //! | [`plan`] | everything that a rollback would do, refuse, warn of and leave alone |
 //! | [`digest`] | what stands for a plan |
@@ -14,6 +16,7 @@
 mod codes;
 
 pub(crate) mod admission;
+pub(crate) mod agents;
 pub(crate) mod blocker;
 pub(crate) mod consequences;
 pub(crate) mod digest;
@@ -22,6 +25,7 @@ pub(crate) mod permissions;
 pub(crate) mod plan;
 pub(crate) mod revision;
 pub(crate) mod rollback;
+pub(crate) mod tasks;
 pub(crate) mod unchanged;
 pub(crate) mod warning;
 

@@ -7,12 +7,14 @@ use model::deploys::Scope;
 use model::names::{DeployNumber, DeploymentName, Principal, RollbackName};
 use model::permissions::{Permission, PermissionSet};
 
+use super::agents::{AgentReport, Agents};
 use super::blocker::{Blocker, BlockerCode};
 use super::consequences::{self, Versions};
 use super::digest::PlanDigest;
-use super::history::{Composed, Deployment, DeploymentUid, LeftBehind, Preview, Target};
+use super::history::{Composed, DeployBetween, Deployment, DeploymentUid, Preview, Target};
 use super::permissions::PermissionReport;
 use super::revision::Change;
+use super::tasks::{self, TaskReport};
 use super::unchanged::{self, Unchanged};
 use super::warning::{Warning, WarningCode};
 
@@ -25,8 +27,11 @@ pub(crate) struct Facts {
     pub(crate) preview: Preview,
     /// The rollback of the Deployment that is accepted and not written.
     pub(crate) in_progress: Option<RollbackName>,
-    /// None if nobody looked; then nothing is said of git.
-    pub(crate) left_behind: Option<LeftBehind>,
+    /// The deploys after the target, up to the current one, newest first: all of them, or the newest
+    /// hundred. None if nobody looked; then nothing is said of git.
+    pub(crate) left_behind: Option<Vec<DeployBetween>>,
+    /// None where no remote agents run the tasks.
+    pub(crate) agents: Option<Agents>,
     pub(crate) caller: Principal,
     /// What the caller holds on the Deployment.
     pub(crate) held: PermissionSet,
@@ -49,6 +54,13 @@ pub(crate) struct Plan {
     pub(crate) blockers: Vec<Blocker>,
     pub(crate) in_progress: Option<RollbackName>,
     pub(crate) warnings: Vec<Warning>,
+    /// Newest first; the first hundred.
+    pub(crate) deploys_between: Vec<DeployBetween>,
+    pub(crate) deploys_between_count: i64,
+    /// By id; the first hundred.
+    pub(crate) agents: Vec<AgentReport>,
+    /// None where no version changes.
+    pub(crate) tasks: Option<TaskReport>,
     pub(crate) permissions: PermissionReport,
     pub(crate) composed: Option<Composed>,
     pub(crate) target_expire_time: Option<DateTime<Utc>>,
@@ -77,7 +89,8 @@ impl Plan {
         };
         let versions = versions.as_ref().filter(known);
         let warnings = consequences::warnings(&facts, versions, &drift, catalog);
-        let unchanged = unchanged::unchanged(&facts);
+        let unchanged = unchanged::unchanged(&facts, blockers.is_empty());
+        let tasks = tasks::report(versions, facts.agents.as_ref());
 
         let Facts {
             deployment,
@@ -88,7 +101,8 @@ impl Plan {
                 blockers: _,
             },
             in_progress,
-            left_behind: _,
+            left_behind,
+            agents,
             caller,
             held,
         } = facts;
@@ -96,6 +110,7 @@ impl Plan {
             name,
             uid,
             mode,
+            execution: _,
             settings: _,
             latest,
             current,
@@ -117,6 +132,10 @@ impl Plan {
             Vec::new()
         };
         let current = current.map(|current| current.number);
+        let deploys_between_count =
+            current.map_or(0, |it| consequences::count_between(target.number, it));
+        let revision = composed.as_ref().map(|composed| &composed.revision);
+        let agents = agents.map_or_else(Vec::new, |agents| agents.shown(revision));
         let digest = PlanDigest::of(
             uid,
             latest,
@@ -140,6 +159,10 @@ impl Plan {
             blockers,
             in_progress,
             warnings,
+            deploys_between: left_behind.unwrap_or_default(),
+            deploys_between_count,
+            agents,
+            tasks,
             permissions,
             composed,
             target_expire_time: target.expire_time,
@@ -179,8 +202,8 @@ fn versions(facts: &Facts, catalog: &Catalog) -> (Option<Versions>, Option<Block
     }
 }
 
-/// All reasons against the rollback: the registry's, those of the versions, and a rollback that is
-/// not done yet.
+/// All reasons against the rollback: the registry's, those of the versions, agents that are too new,
+/// and a rollback that is not done yet.
 fn blockers(
     facts: &Facts,
     versions: Option<&Versions>,
@@ -192,6 +215,9 @@ fn blockers(
         && let Err(blocker) = check_path(now, then)
     {
         blockers.push(blocker.into());
+    }
+    if let (Some(agents), Some(composed)) = (&facts.agents, &facts.preview.composed) {
+        blockers.extend(agents.too_new(&composed.revision));
     }
     if let Some(rollback) = &facts.in_progress {
         blockers.push(Blocker {

@@ -3,13 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use model::deploys::{DagDeployMode, Scope};
+use chrono::DateTime;
+use model::deploys::{DagDeployMode, DeployState, Scope};
 use model::names::{DeployNumber, ImageDigest, Principal, Sha256Digest};
 use model::permissions::{Permission, PermissionSet};
 use uuid::Uuid;
 
+use super::agents::Agent;
 use super::history::{
-    Composed, Current, Deployment, DeploymentUid, GitSource, LeftBehind, Preview, Target,
+    Composed, Current, DeployBetween, Deployment, DeploymentUid, ExecutionMode, GitSource, Preview,
+    Target,
 };
 use super::plan::Facts;
 use super::revision::{Bundle, DbtBundle, Image, Revision};
@@ -61,9 +64,36 @@ pub(crate) fn revision_on(runtime: &str) -> Revision {
 
 pub(crate) fn git(commit: char) -> GitSource {
     GitSource {
+        provider: "github".to_owned(),
         repository: "acme/etl".to_owned(),
         branch: "main".to_owned(),
         commit: commit.to_string().repeat(40),
+        author: "Bob".to_owned(),
+        commit_url: "https://github.com/acme/etl/commit/1".to_owned(),
+    }
+}
+
+/// A deploy that bob shipped.
+pub(crate) fn between_deploy(number: i64, git: Option<GitSource>) -> DeployBetween {
+    DeployBetween {
+        number: self::number(number),
+        description: format!("change {number}"),
+        created_by: Principal::user("bob@example.com").unwrap(),
+        create_time: DateTime::UNIX_EPOCH,
+        state: DeployState::Deployed,
+        git,
+    }
+}
+
+/// An agent that runs one task.
+pub(crate) fn agent(id: &str, runtime: &str) -> Agent {
+    Agent {
+        id: id.to_owned(),
+        runtime: runtime.to_owned(),
+        running: 1,
+        queued: 0,
+        deferred: 0,
+        report_time: DateTime::UNIX_EPOCH,
     }
 }
 
@@ -87,6 +117,7 @@ pub(crate) fn facts() -> Facts {
             name: "workspaces/data/deployments/etl".parse().unwrap(),
             uid: DeploymentUid(Uuid::from_u128(7)),
             mode: DagDeployMode::DagOnly,
+            execution: ExecutionMode::Hosted,
             settings: settings.clone(),
             latest: number(5),
             current: Some(Current {
@@ -111,10 +142,8 @@ pub(crate) fn facts() -> Facts {
         },
         scope: Scope::All,
         in_progress: None,
-        left_behind: Some(LeftBehind {
-            from_git: Vec::new(),
-            looked_at: 1,
-        }),
+        left_behind: Some(vec![between_deploy(5, None)]),
+        agents: None,
         caller: Principal::user("alice@example.com").unwrap(),
         held: all_push(),
     }

@@ -14,8 +14,9 @@ pub(crate) struct Unchanged {
     pub(crate) text: String,
 }
 
-/// Everything that the rollback leaves alone and that somebody could expect to come back.
-pub(super) fn unchanged(facts: &Facts) -> Vec<Unchanged> {
+/// Everything that the rollback leaves alone and that somebody could expect to come back. `possible`
+/// says that nothing is against it.
+pub(super) fn unchanged(facts: &Facts, possible: bool) -> Vec<Unchanged> {
     let mut lines = Vec::new();
     let mut line = |what, text: String| lines.push(Unchanged { what, text });
 
@@ -40,7 +41,7 @@ pub(super) fn unchanged(facts: &Facts) -> Vec<Unchanged> {
         "description",
         "display name, description and labels are not part of a deploy".to_owned(),
     );
-    line("history", history(facts));
+    line("history", history(facts, possible));
     lines
 }
 
@@ -89,14 +90,15 @@ fn dbt(scope: Scope, current: &Current, composed: &Composed) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn history(facts: &Facts) -> String {
+/// A rollback that cannot be done becomes no deploy.
+fn history(facts: &Facts, possible: bool) -> String {
     let latest = facts.deployment.latest;
     let next = facts
         .preview
         .composed
         .as_ref()
         .map(|composed| composed.number);
-    match next {
+    match next.filter(|_| possible) {
         Some(next) => format!(
             "history only grows: the rollback becomes deploy {next}, and deploys up to {latest} stay"
         ),

@@ -14,6 +14,8 @@ codes! {
         DagsStayInGit = "DAGS_STAY_IN_GIT",
         GitNotReverted = "GIT_NOT_REVERTED",
         DeploysSkipped = "DEPLOYS_SKIPPED",
+        AgentUnknown = "AGENT_UNKNOWN",
+        TasksRunning = "TASKS_RUNNING",
     }
 }
 
@@ -30,7 +32,9 @@ impl WarningCode {
             | Self::SettingsDrift
             | Self::DagsStayInGit
             | Self::GitNotReverted
-            | Self::DeploysSkipped => false,
+            | Self::DeploysSkipped
+            | Self::AgentUnknown
+            | Self::TasksRunning => false,
         }
     }
 }
@@ -72,4 +76,16 @@ pub(crate) struct Warning {
     pub(crate) text: String,
     /// With [`WarningCode::MetadataLoss`].
     pub(crate) migrations: Option<Migrations>,
+}
+
+impl Warning {
+    /// A warning that no migrations belong to.
+    pub(super) const fn new(code: WarningCode, severity: Severity, text: String) -> Self {
+        Self {
+            code,
+            severity,
+            text,
+            migrations: None,
+        }
+    }
 }

@@ -53,6 +53,9 @@ pub(crate) struct State {
     pub(crate) preview: CreateRollbackDeployResponse,
     pub(crate) previews: u32,
     pub(crate) pages: u32,
+    /// Pages have no more than this many deploys, if set.
+    pub(crate) longest_page: Option<usize>,
+    pub(crate) agents: Vec<Agent>,
     /// How many reads of the Deployment still see the deploy before the latest as the latest.
     pub(crate) stale_reads: u32,
 }
@@ -198,14 +201,35 @@ impl DeployRegistryService for FakeRegistry {
         &self,
         request: Request<ListDeploysRequest>,
     ) -> Result<Response<ListDeploysResponse>, Status> {
-        let size = usize::try_from(request.into_inner().page_size).unwrap();
+        let ListDeploysRequest {
+            parent: _,
+            page_size,
+            page_token,
+            filter: _,
+        } = request.into_inner();
         let mut state = self.state();
         state.pages += 1;
+        let size = usize::try_from(page_size).unwrap();
+        let size = size.min(state.longest_page.unwrap_or(size));
+        let before = page_token.parse().unwrap_or(i64::MAX);
         let mut deploys = state.history.values().cloned().collect::<Vec<_>>();
+        deploys.retain(|deploy| deploy.number < before);
         deploys.sort_by_key(|deploy| std::cmp::Reverse(deploy.number));
+        let more = deploys.len() > size;
         deploys.truncate(size);
+        let last = deploys.last().filter(|_| more);
         Ok(Response::new(ListDeploysResponse {
+            next_page_token: last.map_or_else(String::new, |last| last.number.to_string()),
             deploys,
+        }))
+    }
+
+    async fn list_agents(
+        &self,
+        _request: Request<ListAgentsRequest>,
+    ) -> Result<Response<ListAgentsResponse>, Status> {
+        Ok(Response::new(ListAgentsResponse {
+            agents: self.state().agents.clone(),
             next_page_token: String::new(),
         }))
     }

@@ -6,6 +6,7 @@ mod plans;
 mod refusals;
 mod repeats;
 mod rollbacks;
+mod surroundings;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -83,8 +84,16 @@ fn deploy(number: i64, revision: registry::Revision) -> registry::Deploy {
             commit_sha: "c".repeat(40),
             ..Default::default()
         }),
+        description: format!("change {number}"),
+        created_by: "user:bob@example.com".to_owned(),
+        create_time: Some(at(number)),
+        state: registry::DeployState::Deployed.into(),
         ..Default::default()
     }
+}
+
+fn at(seconds: i64) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds, nanos: 0 }
 }
 
 impl Service {

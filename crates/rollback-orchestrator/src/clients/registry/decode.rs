@@ -5,15 +5,17 @@ use std::str::FromStr;
 
 use chassis::problem::Problem;
 use chrono::{DateTime, Utc};
-use model::deploys::DagDeployMode;
+use model::deploys::{DagDeployMode, DeployState};
 use model::names::{DeployName, DeployNumber, RollbackName};
 use prost_types::Timestamp;
 use proto::common::v1 as common;
 use proto::registry::v1 as wire;
 
+use crate::domain::agents::{Agent, Agents};
 use crate::domain::blocker::{Blocker, BlockerCode};
 use crate::domain::history::{
-    Composed, Current, Deployment, DeploymentUid, GitSource, LeftBehind, Preview, Target,
+    Composed, Current, DeployBetween, Deployment, DeploymentUid, ExecutionMode, GitSource, Preview,
+    Target,
 };
 use crate::domain::revision::{Bundle, DbtBundle, Image, Revision};
 use crate::domain::rollback::{RollOut, WrittenDeploy};
@@ -48,7 +50,7 @@ pub(super) fn deployment(response: wire::GetDeploymentResponse) -> Result<Deploy
         update_time: _,
         created_by: _,
         delivery: _,
-        execution_mode: _,
+        execution_mode,
         delete_time: _,
         hold: _,
         change: _,
@@ -69,6 +71,7 @@ pub(super) fn deployment(response: wire::GetDeploymentResponse) -> Result<Deploy
         name: parse("name", &name)?,
         uid: DeploymentUid(parse("uid", &uid)?),
         mode: mode(dag_deploy_mode)?,
+        execution: execution(execution_mode)?,
         settings,
         latest,
         current,
@@ -117,30 +120,62 @@ pub(super) fn preview(response: wire::CreateRollbackDeployResponse) -> Result<Pr
     Ok(Preview { composed, blockers })
 }
 
-pub(super) fn left_behind(
+/// A page of a history, newest first: its deploys, and the token of the next page.
+pub(super) fn page(
     response: wire::ListDeploysResponse,
-    target: DeployNumber,
-    current: DeployNumber,
-) -> Result<LeftBehind, Malformed> {
+) -> Result<(Vec<DeployBetween>, Option<String>), Malformed> {
     let wire::ListDeploysResponse {
         deploys,
-        next_page_token: _,
+        next_page_token,
     } = response;
-    let mut left_behind = LeftBehind {
-        from_git: Vec::new(),
-        looked_at: 0,
-    };
-    for deploy in deploys {
-        let number = number(&deploy)?;
-        if number <= target || number > current {
-            continue;
-        }
-        left_behind.looked_at += 1;
-        left_behind
-            .from_git
-            .extend(deploy.git.map(|source| (number, git(source))));
-    }
-    Ok(left_behind)
+    let deploys = deploys
+        .into_iter()
+        .map(deploy_between)
+        .collect::<Result<_, _>>()?;
+    Ok((deploys, Some(next_page_token).filter(|it| !it.is_empty())))
+}
+
+fn deploy_between(deploy: wire::Deploy) -> Result<DeployBetween, Malformed> {
+    Ok(DeployBetween {
+        number: number(&deploy)?,
+        description: deploy.description,
+        created_by: parse("created_by", &deploy.created_by)?,
+        create_time: time(required("create_time", deploy.create_time)?)?,
+        state: state(deploy.state)?,
+        git: deploy.git.map(git),
+    })
+}
+
+/// Agents, and whether there are more.
+pub(super) fn agents(response: wire::ListAgentsResponse) -> Result<Agents, Malformed> {
+    let wire::ListAgentsResponse {
+        agents,
+        next_page_token,
+    } = response;
+    Ok(Agents {
+        reports: agents.into_iter().map(agent).collect::<Result<_, _>>()?,
+        more: !next_page_token.is_empty(),
+    })
+}
+
+fn agent(agent: wire::Agent) -> Result<Agent, Malformed> {
+    let wire::Agent {
+        agent_id,
+        runtime_version,
+        running_tasks,
+        queued_tasks,
+        deferred_tasks,
+        report_time,
+        expire_time: _,
+    } = agent;
+    Ok(Agent {
+        id: agent_id,
+        runtime: runtime_version,
+        running: running_tasks.into(),
+        queued: queued_tasks.into(),
+        deferred: deferred_tasks.into(),
+        report_time: time(required("report_time", report_time)?)?,
+    })
 }
 
 pub(super) fn written(
@@ -262,17 +297,20 @@ fn bundle(sha256: &str, size_bytes: i64) -> Result<Bundle, Malformed> {
 
 fn git(git: wire::GitSource) -> GitSource {
     let wire::GitSource {
-        provider: _,
+        provider,
         repository,
         branch,
         commit_sha,
-        author: _,
-        commit_url: _,
+        author,
+        commit_url,
     } = git;
     GitSource {
+        provider,
         repository,
         branch,
         commit: commit_sha,
+        author,
+        commit_url,
     }
 }
 
@@ -284,6 +322,30 @@ fn mode(mode: i32) -> Result<DagDeployMode, Malformed> {
         Ok(wire::DagDeployMode::Nfs) => Ok(DagDeployMode::Nfs),
         Ok(wire::DagDeployMode::Unspecified) | Err(_) => {
             Err(Malformed(format!("{mode} is no DAG deploy mode")))
+        }
+    }
+}
+
+/// A registry from before remote agents does not say; then there are none.
+fn execution(mode: i32) -> Result<ExecutionMode, Malformed> {
+    match wire::ExecutionMode::try_from(mode) {
+        Ok(wire::ExecutionMode::Remote) => Ok(ExecutionMode::Remote),
+        Ok(wire::ExecutionMode::Hosted | wire::ExecutionMode::Unspecified) => {
+            Ok(ExecutionMode::Hosted)
+        }
+        Err(_) => Err(Malformed(format!("{mode} is no execution mode"))),
+    }
+}
+
+fn state(state: i32) -> Result<DeployState, Malformed> {
+    match wire::DeployState::try_from(state) {
+        Ok(wire::DeployState::Pending) => Ok(DeployState::Pending),
+        Ok(wire::DeployState::RollingOut) => Ok(DeployState::RollingOut),
+        Ok(wire::DeployState::Deployed) => Ok(DeployState::Deployed),
+        Ok(wire::DeployState::Failed) => Ok(DeployState::Failed),
+        Ok(wire::DeployState::Superseded) => Ok(DeployState::Superseded),
+        Ok(wire::DeployState::Unspecified) | Err(_) => {
+            Err(Malformed(format!("{state} is no state of a deploy")))
         }
     }
 }

@@ -2,9 +2,11 @@ use model::deploys::DagDeployMode;
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::agents::Agent;
 use crate::domain::revision::{Component, Revision};
 use crate::domain::samples::{
-    all_push, between, bundle, dbt, facts, git, image, number, revision, revision_on,
+    agent, all_push, between, between_deploy, bundle, dbt, facts, git, image, number, revision,
+    revision_on,
 };
 use crate::domain::warning::{Certainty, Migrations, Severity};
 
@@ -365,20 +367,19 @@ fn settings_are_shown_to_those_who_may_see_them_only() {
 
 #[test]
 fn git_is_not_reverted_and_the_warning_says_how_far_it_looked() {
-    let with = |from_git, looked_at, target: Option<_>, target_number| {
+    let with = |from_git: i64, looked_at: i64, target: Option<_>, target_number| {
         let mut facts = facts();
         facts.target.number = number(target_number);
         facts.target.git = target;
-        facts.left_behind = Some(LeftBehind {
-            from_git,
-            looked_at,
-        });
+        let source = |n| (n < from_git).then(|| git('a'));
+        let looked_at = (0..looked_at).map(|n| between_deploy(5 - n, source(n)));
+        facts.left_behind = Some(looked_at.collect());
         plan(facts)
     };
     // Nothing came from git.
-    assert!(!codes(&with(Vec::new(), 1, None, 4)).contains(&WarningCode::GitNotReverted));
+    assert!(!codes(&with(0, 1, None, 4)).contains(&WarningCode::GitNotReverted));
 
-    let one = with(vec![(number(5), git('a'))], 1, None, 4);
+    let one = with(1, 1, None, 4);
     let text = &warning(&one, WarningCode::GitNotReverted).text;
     assert!(
         text.contains("deploy 5 from acme/etl on main at aaaaaaaaaaaa"),
@@ -386,19 +387,24 @@ fn git_is_not_reverted_and_the_warning_says_how_far_it_looked() {
     );
     assert!(!text.contains("looked at"), "{text}");
 
-    let target = with(Vec::new(), 1, Some(git('a')), 4);
+    let target = with(0, 1, Some(git('a')), 4);
     assert!(
         warning(&target, WarningCode::GitNotReverted)
             .text
             .contains("acme/etl")
     );
 
-    let many = (0..7).map(|n| (number(5 - n % 5), git('b'))).collect();
-    let partly = with(many, 2, None, 1);
+    let mut partly = facts();
+    partly.target.number = number(1);
+    partly.deployment.latest = number(20);
+    partly.deployment.current.as_mut().unwrap().number = number(20);
+    let looked_at = (14..=20).rev().map(|n| between_deploy(n, Some(git('b'))));
+    partly.left_behind = Some(looked_at.collect());
+    let partly = plan(partly);
     let text = &warning(&partly, WarningCode::GitNotReverted).text;
     assert!(text.contains("and 2 more"), "{text}");
     assert!(
-        text.contains("only the newest 2 of the 4 deploys"),
+        text.contains("only the newest 7 of the 19 deploys"),
         "{text}"
     );
 
@@ -542,6 +548,7 @@ proptest! {
         target in 0_i64..i64::MAX,
         current in 0_i64..i64::MAX,
         looked_at in 0_i64..200,
+        running in i64::MIN..i64::MAX,
         commit in ".{0,80}",
         runtime in prop::sample::select(vec!["3.1-9", "12.0.0", "5.0.0", "3.0-1", "99.0.0"]),
     ) {
@@ -550,7 +557,9 @@ proptest! {
         facts.deployment.latest = number(current);
         facts.deployment.current.as_mut().unwrap().number = number(current);
         let source = crate::domain::history::GitSource { commit, ..git('a') };
-        facts.left_behind = Some(LeftBehind { from_git: vec![(number(1), source)], looked_at });
+        facts.left_behind = Some((0..looked_at).map(|n| between_deploy(n, Some(source.clone()))).collect());
+        let agent = Agent { running, queued: running, ..agent("a", &source.commit) };
+        facts.agents = Some(Agents { reports: vec![agent.clone(), agent], more: false });
         plan(facts);
     }
 }
