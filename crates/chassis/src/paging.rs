@@ -61,6 +61,12 @@ impl Page {
         })
     }
 
+    /// The same page with at most `most` items, for a list whose items are large.
+    pub fn at_most(mut self, most: i64) -> Self {
+        self.size = self.size.min(most);
+        self
+    }
+
     /// The token of the next page, if `items` may have more after it; call with one item more than
     /// `size` fetched, which this takes off.
     pub fn cut<T>(&self, items: &mut Vec<T>, position: impl Fn(&T) -> String) -> String {
@@ -120,6 +126,8 @@ mod tests {
         assert_eq!(read(0, "", "q").unwrap().size, 50);
         assert_eq!(read(7, "", "q").unwrap().size, 7);
         assert_eq!(read(5_000, "", "q").unwrap().size, 1_000);
+        assert_eq!(read(5_000, "", "q").unwrap().at_most(200).size, 200);
+        assert_eq!(read(7, "", "q").unwrap().at_most(200).size, 7);
         assert!(read(-1, "", "q").is_err());
     }
 

@@ -20,6 +20,9 @@ ALTER TABLE deploys ADD COLUMN mark_time INTEGER;
 ALTER TABLE deploys ADD COLUMN pin_by TEXT;
 ALTER TABLE deploys ADD COLUMN pin_time INTEGER;
 
+-- Tells which deploy ran at some time. A deploy that never ran has no such time.
+CREATE INDEX deploys_by_deploy_time ON deploys (deployment_uid, deploy_time, number);
+
 -- What changed about a Deployment and its history, in order and without gaps: each value of
 -- `deployments.change` has its row, until it is trimmed.
 CREATE TABLE deploy_changes (

@@ -244,7 +244,7 @@ fn blocker_code(code: BlockerCode) -> common::BlockerCode {
     }
 }
 
-fn revision(revision: Revision) -> pb::Revision {
+pub(super) fn revision(revision: Revision) -> pb::Revision {
     let Revision {
         image,
         runs_on,
@@ -485,7 +485,7 @@ fn settings(settings: Settings, sight: Sight) -> Settings {
 }
 
 /// The name of a deploy; empty for none.
-fn deploy_name(deployment: &DeploymentName, number: DeployNumber) -> String {
+pub(super) fn deploy_name(deployment: &DeploymentName, number: DeployNumber) -> String {
     if number.is_none() {
         String::new()
     } else {

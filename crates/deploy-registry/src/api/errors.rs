@@ -137,6 +137,16 @@ pub(super) fn deploy_missing(name: &DeployName) -> Problem {
     Problem::not_found("deploy", name)
 }
 
+/// No deploy is what somebody means who does not say a number.
+pub(super) fn target_not_found(deployment: &DeploymentName, why: &str) -> Problem {
+    Problem::new(
+        Code::FailedPrecondition,
+        ErrorReason::TargetNotFound,
+        format!("{why} in {deployment}: choose a deploy by its name"),
+    )
+    .with("deployment", deployment)
+}
+
 pub(super) fn bundle_unknown(name: &DagBundleName) -> Problem {
     Problem::not_found("dagBundle", name)
 }

@@ -55,14 +55,11 @@ fn decode_page(
         &format!("{deployment} {}", request.filter),
     );
     let filter = decode::filter(&mut fields, &request.filter, super::filter::deploys);
-    let (Some(page), Some(filter)) = (page, filter) else {
+    let before = page
+        .as_ref()
+        .and_then(|page| page::before(&mut fields, page));
+    let (Some(page), Some(filter), Some(before)) = (page, filter, before) else {
         return Err(fields.into_problem());
     };
-    match page.after.as_deref().map(str::parse).transpose() {
-        Ok(before) => Ok((page, filter, before)),
-        Err(_) => {
-            fields.violation("page_token", "is not a next_page_token of this list");
-            Err(fields.into_problem())
-        }
-    }
+    Ok((page, filter, before))
 }

@@ -14,6 +14,7 @@ mod download_dag_bundle;
 mod encode;
 mod errors;
 mod filter;
+mod find_deploy;
 mod get_dag_bundle;
 mod get_deploy;
 mod get_deployment;
@@ -25,6 +26,7 @@ mod mark_deploy;
 mod page;
 mod permit;
 mod place_hold;
+mod preview_rollback_deploys;
 mod release_hold;
 mod report_agent;
 mod report_deploy_state;
@@ -115,7 +117,7 @@ impl DeployRegistryService for Registry {
     async fn create_deploy(&self, request: Request<pb::CreateDeployRequest>) -> Answer<pb::CreateDeployResponse> { answer(create_deploy::handle(self, request).await) }
     async fn get_deploy(&self, request: Request<pb::GetDeployRequest>) -> Answer<pb::GetDeployResponse> { answer(get_deploy::handle(self, request).await) }
     async fn list_deploys(&self, request: Request<pb::ListDeploysRequest>) -> Answer<pb::ListDeploysResponse> { answer(list_deploys::handle(self, request).await) }
-        async fn watch_deploys(&self, request: Request<pb::WatchDeploysRequest>) -> Answer<watch_deploys::Changes> { answer(watch_deploys::handle(self, request).await) }
+    async fn watch_deploys(&self, request: Request<pb::WatchDeploysRequest>) -> Answer<watch_deploys::Changes> { answer(watch_deploys::handle(self, request).await) }
     async fn update_deploy(&self, request: Request<pb::UpdateDeployRequest>) -> Answer<pb::UpdateDeployResponse> { answer(update_deploy::handle(self, request).await) }
     async fn mark_deploy(&self, request: Request<pb::MarkDeployRequest>) -> Answer<pb::MarkDeployResponse> { answer(mark_deploy::handle(self, request).await) }
     async fn report_deploy_state(&self, request: Request<pb::ReportDeployStateRequest>) -> Answer<pb::ReportDeployStateResponse> { answer(report_deploy_state::handle(self, request).await) }
@@ -125,6 +127,8 @@ impl DeployRegistryService for Registry {
     async fn download_dag_bundle(&self, request: Request<pb::DownloadDagBundleRequest>) -> Answer<download_dag_bundle::Chunks> { answer(download_dag_bundle::handle(self, request).await) }
     async fn get_dag_bundle(&self, request: Request<pb::GetDagBundleRequest>) -> Answer<pb::GetDagBundleResponse> { answer(get_dag_bundle::handle(self, request).await) }
     async fn create_rollback_deploy(&self, request: Request<pb::CreateRollbackDeployRequest>) -> Answer<pb::CreateRollbackDeployResponse> { answer(create_rollback_deploy::handle(self, request).await) }
+    async fn preview_rollback_deploys(&self, request: Request<pb::PreviewRollbackDeploysRequest>) -> Answer<pb::PreviewRollbackDeploysResponse> { answer(preview_rollback_deploys::handle(self, request).await) }
+    async fn find_deploy(&self, request: Request<pb::FindDeployRequest>) -> Answer<pb::FindDeployResponse> { answer(find_deploy::handle(self, request).await) }
     async fn close_rollback(&self, request: Request<pb::CloseRollbackRequest>) -> Answer<pb::CloseRollbackResponse> { answer(close_rollback::handle(self, request).await) }
     async fn collect_expired(&self, request: Request<pb::CollectExpiredRequest>) -> Answer<pb::CollectExpiredResponse> { answer(collect_expired::handle(self, request).await) }
 }

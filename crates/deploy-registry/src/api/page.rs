@@ -1,6 +1,8 @@
 //! Pages that a client can take in.
 
+use chassis::fields::Fields;
 use chassis::paging::Page;
+use model::{DeployNumber, NameError};
 use prost::Message;
 
 use crate::store::Listing;
@@ -12,6 +14,16 @@ const MOST_BYTES: usize = 3 * 1024 * 1024;
 /// The most items that a page may have.
 pub(super) fn size(page: &Page) -> usize {
     usize::try_from(page.size).unwrap_or_default()
+}
+
+/// The deploy that the page before ended with, in a list of deploys from the newest down.
+pub(super) fn before(fields: &mut Fields, page: &Page) -> Option<Option<DeployNumber>> {
+    let before = page.after.as_deref().map(str::parse).transpose();
+    before
+        .map_err(|_: NameError| {
+            fields.violation("page_token", "is not a next_page_token of this list");
+        })
+        .ok()
 }
 
 /// Encodes a page, and returns it with the token of the next one. `encode` leaves out what is not to
@@ -45,8 +57,6 @@ pub(super) fn encode<T, M: Message>(
 
 #[cfg(test)]
 mod tests {
-    use chassis::fields::Fields;
-
     use super::*;
 
     /// The messages of a page, and after which item the next one begins.

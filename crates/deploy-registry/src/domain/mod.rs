@@ -13,6 +13,7 @@ mod expiry;
 mod filter;
 mod history;
 mod mount_path;
+mod previous;
 mod report;
 mod revision;
 mod rollback;
@@ -36,6 +37,7 @@ pub(crate) use filter::{
 };
 pub(crate) use history::History;
 pub(crate) use mount_path::MountPath;
+pub(crate) use previous::{Look, MOST_SEARCHED, Search};
 pub(crate) use report::{Final, Report, report};
 pub(crate) use revision::{
     Component, Image, MOST_DBT_BUNDLES, Revision, RevisionDigest, changed_components,

@@ -9,6 +9,36 @@ use crate::domain::{
     RevisionDigest, RollbackOrigin, Verdict,
 };
 
+/// Reads a [`DeployRow`] for each deploy that a condition finds. Settings can be large: who shows none
+/// reads `'{}'` in their place.
+macro_rules! select_deploys {
+    ($settings:literal, $condition:literal) => {
+        concat!(
+            "SELECT number, deploy_type, deploy_trigger, description, revision, revision_digest,
+                    changed_components, git, ",
+            $settings,
+            " AS settings, state, state_reason, created_by, create_time,
+                    deploy_time, ceased_time, update_time, change, mark, mark_reason, mark_by,
+                    mark_time, pin_by, pin_time, source_number, replaced_number, rollback_scope,
+                    rollback_id, permit_id, image_verification, image_verification_reason,
+                    EXISTS (
+                        SELECT 1 FROM deploy_bundles r
+                        WHERE r.deployment_uid = deploys.deployment_uid
+                          AND r.number = deploys.number
+                          AND NOT EXISTS (
+                              SELECT 1 FROM dag_bundles b
+                              WHERE b.deployment_uid = r.deployment_uid AND b.sha256 = r.sha256
+                          )
+                    ) AS artifacts_gone
+             FROM deploys
+             WHERE ",
+            $condition
+        )
+    };
+}
+
+pub(super) use select_deploys;
+
 /// A deploy as it is stored, but for its Deployment and its permit.
 #[derive(sqlx::FromRow)]
 pub(super) struct DeployRow {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::bundles::bundles;
 use super::changes::{Counted, log};
-use super::deploy_row::DeployRow;
+use super::deploy_row::{DeployRow, select_deploys};
 use super::deployments::{Head, deployment, head, number, read_delivery};
 use super::states::supersede;
 use super::{Attempt, Error, Listing, Reading, STEP, Store, documents, rows};
@@ -139,24 +139,10 @@ async fn next_rows(
 ) -> Result<Vec<DeployRow>, Error> {
     Ok(connection
         .fetch_all(
-            "SELECT number, deploy_type, deploy_trigger, description, revision, revision_digest,
-                    changed_components, git, settings, state, state_reason, created_by, create_time,
-                    deploy_time, ceased_time, update_time, change, mark, mark_reason, mark_by,
-                    mark_time, pin_by, pin_time, source_number, replaced_number, rollback_scope,
-                    rollback_id, permit_id, image_verification, image_verification_reason,
-                    EXISTS (
-                        SELECT 1 FROM deploy_bundles r
-                        WHERE r.deployment_uid = deploys.deployment_uid
-                          AND r.number = deploys.number
-                          AND NOT EXISTS (
-                              SELECT 1 FROM dag_bundles b
-                              WHERE b.deployment_uid = r.deployment_uid AND b.sha256 = r.sha256
-                          )
-                    ) AS artifacts_gone
-             FROM deploys
-             WHERE deployment_uid = $1 AND number < $2
-             ORDER BY number DESC
-             LIMIT $3",
+            select_deploys!(
+                "settings",
+                "deployment_uid = $1 AND number < $2 ORDER BY number DESC LIMIT $3"
+            ),
             args![uid.get(), before.get(), rows(step)],
         )
         .await?)
@@ -501,22 +487,7 @@ pub(super) async fn deploy(
 ) -> Result<Option<Deploy>, Error> {
     connection
         .fetch_optional::<DeployRow>(
-            "SELECT number, deploy_type, deploy_trigger, description, revision, revision_digest,
-                    changed_components, git, settings, state, state_reason, created_by, create_time,
-                    deploy_time, ceased_time, update_time, change, mark, mark_reason, mark_by,
-                    mark_time, pin_by, pin_time, source_number, replaced_number, rollback_scope,
-                    rollback_id, permit_id, image_verification, image_verification_reason,
-                    EXISTS (
-                        SELECT 1 FROM deploy_bundles r
-                        WHERE r.deployment_uid = deploys.deployment_uid
-                          AND r.number = deploys.number
-                          AND NOT EXISTS (
-                              SELECT 1 FROM dag_bundles b
-                              WHERE b.deployment_uid = r.deployment_uid AND b.sha256 = r.sha256
-                          )
-                    ) AS artifacts_gone
-             FROM deploys
-             WHERE deployment_uid = $1 AND number = $2",
+            select_deploys!("settings", "deployment_uid = $1 AND number = $2"),
             args![uid.get(), name.number().get()],
         )
         .await?

@@ -17,6 +17,7 @@ mod holds;
 mod rollbacks;
 mod states;
 mod sweeps;
+mod targets;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,7 @@ pub(crate) use deployments::{DeploymentList, DeploymentOrder};
 pub(crate) use deploys::{Entry, NewDeploy};
 pub(crate) use rollbacks::{PermitBounds, RollbackOutcome, WriteRollback};
 pub(crate) use sweeps::{RemovedBundle, SweepRules, SweptBundles, SweptDeployment};
+pub(crate) use targets::{Previous, RollbackPreviews};
 
 /// The steps that lead to the newest schema.
 pub(crate) const MIGRATIONS: Migrations = Migrations {

@@ -1363,12 +1363,18 @@ pub mod find_deploy_request {
     /// by is how the deploy is known.
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum By {
-        /// as_of is an instant: the deploy with the greatest deploy_time not after it.
+        /// as_of is an instant: the deploy with the greatest deploy_time not after it; of several, the one with
+        /// the highest number.
         #[prost(message, tag = "2")]
         AsOf(::prost_types::Timestamp),
-        /// previous_in is a scope: searching down from the current deploy, or, if a rollback made that one, from
-        /// the deploy that it came from, the newest that is DEPLOYED, not marked BAD, and differs from the
-        /// current one within the scope. A bounded number of deploys is looked at.
+        /// previous_in is a scope: the newest deploy before what runs now that is DEPLOYED, not marked BAD, and
+        /// differs from what runs now within the scope.
+        ///
+        /// The search begins below the current deploy. If a rollback made that one, it begins below the deploy
+        /// that it came from, followed to one that no rollback made; for a scope that the rollback did not
+        /// touch, the deploy that it came from is the one that it replaced. It goes on in the same way from a
+        /// deploy on the way that a rollback made and that is what runs now: what somebody rolled back from is
+        /// not found. At most 1,000 deploys are looked at.
         #[prost(
             enumeration = "super::super::super::common::v1::RollbackScope",
             tag = "3"
@@ -1382,6 +1388,12 @@ pub struct FindDeployResponse {
     /// deploy is the deploy.
     #[prost(message, optional, tag = "1")]
     pub deploy: ::core::option::Option<Deploy>,
+    /// latest_deploy is the latest deploy of the history that was searched.
+    #[prost(string, tag = "2")]
+    pub latest_deploy: ::prost::alloc::string::String,
+    /// current_deploy is the deploy that ran then.
+    #[prost(string, tag = "3")]
+    pub current_deploy: ::prost::alloc::string::String,
 }
 /// CloseRollbackRequest is the request of CloseRollback.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -12,6 +12,7 @@ mod lists;
 mod reports;
 mod rollbacks;
 mod sweeps;
+mod targets;
 mod updates;
 mod watches;
 

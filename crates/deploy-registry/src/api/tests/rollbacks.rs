@@ -11,7 +11,7 @@ pub(super) const ORCHESTRATOR: &str = "rollback-orchestrator";
 
 impl Harness {
     /// Deploy 1 is image `a`, 2 adds DAGs, 3 is image `b`, 4 is other DAGs.
-    async fn with_history() -> Self {
+    pub(super) async fn with_history() -> Self {
         let harness = Self::with_deployment().await;
         harness.deploy("alice", image('a')).await.unwrap();
         let bundle = harness.upload("alice", b"good dags").await.unwrap();

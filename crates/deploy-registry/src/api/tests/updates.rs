@@ -51,7 +51,12 @@ impl Harness {
         Ok(response.into_inner().deploy.unwrap())
     }
 
-    async fn mark(&self, who: &str, verdict: i32, reason: &str) -> Result<pb::Deploy, Status> {
+    pub(super) async fn mark(
+        &self,
+        who: &str,
+        verdict: i32,
+        reason: &str,
+    ) -> Result<pb::Deploy, Status> {
         let request = pb::MarkDeployRequest {
             name: format!("{ETL}/deploys/1"),
             verdict,

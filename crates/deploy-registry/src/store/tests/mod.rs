@@ -10,6 +10,7 @@ mod requests;
 mod rollbacks;
 mod states;
 mod sweeps;
+mod targets;
 
 use std::collections::BTreeMap;
 
