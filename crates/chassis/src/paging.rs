@@ -7,6 +7,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use prost::Message;
 use sha2::{Digest, Sha256};
 
 use crate::fields::Fields;
@@ -15,6 +16,10 @@ const DEFAULT_SIZE: i32 = 50;
 const LARGEST_SIZE: i32 = 1_000;
 const FINGERPRINT_BYTES: usize = 8;
 const LONGEST_TOKEN: usize = 1_024;
+
+/// A gRPC client takes messages of 4 MiB unless it is told otherwise: a page that would be larger is cut
+/// short.
+const MOST_BYTES: usize = 3 * 1024 * 1024;
 
 /// Which page of a list is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +84,36 @@ impl Page {
             .last()
             .map(|item| self.token_after(&position(item)))
             .unwrap_or_default()
+    }
+
+    /// Encodes a page, and returns it with the token of the next one, if there is more: after these
+    /// items, or because they are more than a client takes at once. `encode` leaves out what is not to
+    /// be shown.
+    pub fn encode<T, M: Message>(
+        &self,
+        items: Vec<T>,
+        more: bool,
+        position: impl Fn(&T) -> String,
+        mut encode: impl FnMut(T) -> Option<M>,
+    ) -> (Vec<M>, String) {
+        let mut messages = Vec::new();
+        let mut bytes = 0;
+        let mut last = None::<String>;
+        for item in items {
+            let here = position(&item);
+            if let Some(message) = encode(item) {
+                bytes += message.encoded_len();
+                if let Some(last) = &last
+                    && bytes > MOST_BYTES
+                {
+                    return (messages, self.token_after(last));
+                }
+                messages.push(message);
+            }
+            last = Some(here);
+        }
+        let next = last.filter(|_| more).map(|last| self.token_after(&last));
+        (messages, next.unwrap_or_default())
     }
 
     /// The token of the page that begins after `position`.
@@ -158,5 +193,50 @@ mod tests {
             assert!(read(1, token, query).is_err(), "{token}");
         }
         assert!(read(1, &"A".repeat(100_000), "q").is_err());
+    }
+
+    /// The messages of a page, and after which item the next one begins.
+    fn encoded(items: &[String], more: bool) -> (Vec<String>, Option<String>) {
+        let page = Page::read(&mut Fields::new(), 0, "", &"q").unwrap();
+        let show = |item: String| Some(item).filter(|item| !item.starts_with("hidden"));
+        let position = |item: &String| item.chars().take(8).collect();
+        let (messages, token) = page.encode(items.to_vec(), more, position, show);
+        let next = Page::read(&mut Fields::new(), 0, &token, &"q").unwrap();
+        (messages, next.after)
+    }
+
+    fn texts(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_page_goes_on_after_its_last_item_even_if_that_is_not_shown() {
+        let two = texts(&["a", "b"]);
+        assert_eq!(encoded(&two, false), (two.clone(), None));
+        assert_eq!(encoded(&two, true), (two, Some("b".into())));
+        let hidden = texts(&["a", "hidden 2"]);
+        assert_eq!(
+            encoded(&hidden, true),
+            (texts(&["a"]), Some("hidden 2".into()))
+        );
+        assert_eq!(encoded(&hidden, false), (texts(&["a"]), None));
+        assert_eq!(encoded(&[], false), (vec![], None));
+    }
+
+    #[test]
+    fn a_page_is_cut_short_before_it_is_too_large_to_take_in() {
+        let large = |name: &str| format!("{name:8}{}", "x".repeat(MOST_BYTES / 2));
+        let all = [large("a"), large("b"), large("c")];
+        assert_eq!(
+            encoded(&all, false),
+            (all[..1].to_vec(), Some("a       ".into()))
+        );
+
+        let huge = format!("{:8}{}", "a", "x".repeat(MOST_BYTES));
+        let all = [huge, "b".to_owned()];
+        assert_eq!(
+            encoded(&all, false),
+            (all[..1].to_vec(), Some("a       ".into()))
+        );
     }
 }

@@ -28,6 +28,11 @@ ALTER TABLE rollbacks
     ADD CONSTRAINT rollbacks_cancel CHECK ((cancelled_by IS NULL) = (cancel_time IS NULL)),
     ADD CONSTRAINT rollbacks_closing CHECK (state <> 'RUNNING' OR (error IS NULL) = (closing IS NULL));
 
+-- How often the last attempt failed: more than once where nobody knows what became of it.
+ALTER TABLE rollback_steps ADD COLUMN failures BIGINT NOT NULL DEFAULT 0;
+UPDATE rollback_steps SET failures = 1 WHERE error IS NOT NULL;
+ALTER TABLE rollback_steps ALTER COLUMN failures DROP DEFAULT;
+
 -- Those whose roll-out is followed. Who looks at one says by its lease when to look again.
 CREATE INDEX rollbacks_to_follow ON rollbacks (lease_expire_time) WHERE roll_out = 'NOT_ENDED';
 
@@ -55,13 +60,17 @@ CREATE TABLE audit_events (
 
 CREATE INDEX audit_events_by_rollback ON audit_events (rollback, number) WHERE rollback IS NOT NULL;
 
--- How many refusals of one principal were kept lately.
-CREATE INDEX audit_events_refused ON audit_events (principal, event_time)
-    WHERE kind IN ('ROLLBACK_REFUSED', 'CANCEL_REFUSED');
-
 -- The number of the last event of each Deployment: who writes one locks the row first, so that numbers
 -- have no gaps and are committed in their order.
 CREATE TABLE audit_counters (
     deployment TEXT PRIMARY KEY,
     last BIGINT NOT NULL
+);
+
+-- How many refusals of a principal were kept since the beginning of its hour: who asks again and again
+-- fills no disk.
+CREATE TABLE audit_refusals (
+    principal TEXT PRIMARY KEY,
+    hour_start BIGINT NOT NULL,
+    kept BIGINT NOT NULL
 );

@@ -75,13 +75,17 @@ CREATE TABLE new_rollback_steps (
     rollback BLOB NOT NULL REFERENCES new_rollbacks (id),
     kind TEXT NOT NULL CHECK (kind IN ('PLAN', 'AUTHORIZE', 'WRITE', 'ROLL_OUT')),
     attempts INTEGER NOT NULL,
+    -- How often the last attempt failed: more than once where nobody knows what became of it.
+    failures INTEGER NOT NULL,
     start_time INTEGER NOT NULL,
     end_time INTEGER,
     error BLOB,
     PRIMARY KEY (rollback, kind)
 ) STRICT, WITHOUT ROWID;
 
-INSERT INTO new_rollback_steps SELECT rollback, kind, attempts, start_time, end_time, error FROM rollback_steps;
+INSERT INTO new_rollback_steps
+SELECT rollback, kind, attempts, CASE WHEN error IS NULL THEN 0 ELSE 1 END, start_time, end_time, error
+FROM rollback_steps;
 DROP TABLE rollback_steps;
 DROP TABLE rollbacks;
 ALTER TABLE new_rollbacks RENAME TO rollbacks;
@@ -124,13 +128,17 @@ CREATE TABLE audit_events (
 
 CREATE INDEX audit_events_by_rollback ON audit_events (rollback, number) WHERE rollback IS NOT NULL;
 
--- How many refusals of one principal were kept lately.
-CREATE INDEX audit_events_refused ON audit_events (principal, event_time)
-    WHERE kind IN ('ROLLBACK_REFUSED', 'CANCEL_REFUSED');
-
 -- The number of the last event of each Deployment: who writes one locks the row first, so that numbers
 -- have no gaps and are committed in their order.
 CREATE TABLE audit_counters (
     deployment TEXT PRIMARY KEY,
     last INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- How many refusals of a principal were kept since the beginning of its hour: who asks again and again
+-- fills no disk.
+CREATE TABLE audit_refusals (
+    principal TEXT PRIMARY KEY,
+    hour_start INTEGER NOT NULL,
+    kept INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

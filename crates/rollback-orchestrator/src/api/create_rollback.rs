@@ -5,6 +5,7 @@
 //! to its driver, and the call only waits.
 
 mod problems;
+mod refusal;
 mod wanted;
 
 use std::time::Duration;
@@ -17,7 +18,7 @@ use model::names::{DeployName, DeploymentName, RollbackId, RollbackName};
 use model::permissions::PermissionSet;
 use proto::rollback::v1::{self as wire, CreateRollbackRequest, CreateRollbackResponse};
 use tokio::time::Instant;
-use tonic::Request;
+use tonic::{Code, Request};
 
 use self::problems::{in_between, in_progress, refused, unfinished};
 use self::wanted::Wanted;
@@ -26,6 +27,7 @@ use super::{Api, encode};
 use crate::clients::authorization::{Bound, FirstPermit};
 use crate::clients::failure;
 use crate::domain::admission::admit;
+use crate::domain::audit::AuditedRequest;
 use crate::domain::plan::Plan;
 use crate::domain::rollback::{Order, Rollback, State};
 use crate::execution::{Driven, Submission};
@@ -50,15 +52,25 @@ pub(super) async fn handle(
     };
 
     let freshness = Freshness::FullyConsistent;
-    let held = held_for_plan(&service.access, &caller, &parent, freshness).await?;
-    let Some(wanted) = wanted else {
-        return Err(fields.into_problem());
+    let held = held_for_plan(&service.access, &caller, &parent, freshness).await;
+    let (held, wanted) = match (held, wanted) {
+        (Ok(held), Some(wanted)) => (held, wanted),
+        (Ok(_), None) => return Err(fields.into_problem()),
+        // Who may see the Deployment, and no more.
+        (Err(problem), Some(wanted))
+            if problem.code() == Code::PermissionDenied && !wanted.validate_only =>
+        {
+            let asked = refusal::asked(&wanted);
+            return Err(refusal::record(service, &caller, &parent, asked, problem).await);
+        }
+        (Err(problem), Some(_) | None) => return Err(problem),
     };
 
     if let Some(accepted) = accepted_before(service, &caller, &parent, held, &wanted).await? {
         return answer(service, accepted, None, wanted.validate_only).await;
     }
-    let outcome = create(service, &caller, held, &wanted).await;
+    let mut asked = refusal::asked(&wanted);
+    let outcome = create(service, &caller, held, &wanted, &mut asked).await;
     match outcome {
         Ok(Outcome::Accepted(name, driven)) => answer(service, name, Some(driven), false).await,
         Ok(Outcome::Shown(rollback)) => Ok(CreateRollbackResponse {
@@ -67,7 +79,8 @@ pub(super) async fn handle(
         // What is in the way may be this very request, sent twice and accepted in between.
         Err(problem) => match accepted_before(service, &caller, &parent, held, &wanted).await? {
             Some(accepted) => answer(service, accepted, None, wanted.validate_only).await,
-            None => Err(problem),
+            None if wanted.validate_only => Err(problem),
+            None => Err(refusal::record(service, &caller, &parent, asked, problem).await),
         },
     }
 }
@@ -108,11 +121,13 @@ enum Outcome {
     Shown(Box<wire::Rollback>),
 }
 
+/// Creates the rollback. What is known of it on the way, `asked` tells also if it comes to nothing.
 async fn create(
     service: &Api,
     caller: &Caller,
     held: PermissionSet,
     wanted: &Wanted,
+    asked: &mut AuditedRequest,
 ) -> Result<Outcome, Problem> {
     let name = RollbackName::new(
         wanted.target.deployment().clone(),
@@ -129,6 +144,8 @@ async fn create(
             Purpose::Decide,
         )
         .await?;
+    asked.expected_latest = Some(plan.latest);
+    asked.permissions = plan.permissions.needed;
     admit(&plan, wanted.plan_digest, &wanted.acknowledged)
         .map_err(|refusal| refused(caller, wanted.target.deployment(), refusal))?;
     let (order, revision_digest) = order(caller, wanted, &plan)?;

@@ -1,5 +1,6 @@
 //! From the domain to protobuf.
 
+mod audit;
 mod reports;
 
 use chassis::convert::{scope_to_proto, timestamp};
@@ -10,6 +11,7 @@ use proto::common::v1 as common;
 use proto::registry::v1 as registry;
 use proto::rollback::v1 as wire;
 
+pub(super) use self::audit::audit_event;
 use crate::clients::failure;
 use crate::domain::blocker::{Blocker, BlockerCode};
 use crate::domain::history::Composed;

@@ -3,6 +3,7 @@
 mod create_rollback;
 mod encode;
 mod get_rollback;
+mod list_audit_events;
 mod permission;
 mod plan_rollback;
 mod target;
@@ -14,7 +15,7 @@ use chassis::environment::Environment;
 use proto::rollback::v1::rollback_service_server::RollbackService;
 use proto::rollback::v1::{
     CreateRollbackRequest, CreateRollbackResponse, GetRollbackRequest, GetRollbackResponse,
-    PlanRollbackRequest, PlanRollbackResponse,
+    ListAuditEventsRequest, ListAuditEventsResponse, PlanRollbackRequest, PlanRollbackResponse,
 };
 use tonic::{Request, Response, Status};
 
@@ -59,6 +60,15 @@ impl RollbackService for Api {
         request: Request<GetRollbackRequest>,
     ) -> Result<Response<GetRollbackResponse>, Status> {
         Ok(get_rollback::handle(self, request)
+            .await
+            .map(Response::new)?)
+    }
+
+    async fn list_audit_events(
+        &self,
+        request: Request<ListAuditEventsRequest>,
+    ) -> Result<Response<ListAuditEventsResponse>, Status> {
+        Ok(list_audit_events::handle(self, request)
             .await
             .map(Response::new)?)
     }

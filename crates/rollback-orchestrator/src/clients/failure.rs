@@ -104,6 +104,14 @@ pub(crate) fn stored(problem: Problem, rollback: &RollbackName) -> StoredError {
     StoredError(named.details().to_vec())
 }
 
+/// An error as its caller is told it, to keep, and the problem as it was.
+pub(crate) fn kept(problem: Problem) -> (StoredError, Problem) {
+    let status = Status::from(problem);
+    let details = status.get_error_details();
+    let kept = Status::with_error_details(status.code(), status.message(), details);
+    (StoredError(kept.details().to_vec()), Problem::relay(status))
+}
+
 /// A stored error as protobuf has it. One that cannot be read says no more than that.
 pub(crate) fn to_proto(StoredError(bytes): &StoredError) -> tonic_types::pb::Status {
     tonic_types::pb::Status::decode(bytes.as_slice()).unwrap_or_else(|_| tonic_types::pb::Status {

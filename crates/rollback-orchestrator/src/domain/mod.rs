@@ -11,12 +11,14 @@
 //! | [`digest`] | what stands for a plan |
 //! | [`admission`] | whether a plan may be carried out |
 //! | [`rollback`] | the record of an accepted rollback |
+//! | [`audit`] | what is kept of what was decided and done |
 
 #[macro_use]
 mod codes;
 
 pub(crate) mod admission;
 pub(crate) mod agents;
+pub(crate) mod audit;
 pub(crate) mod blocker;
 pub(crate) mod consequences;
 pub(crate) mod digest;

@@ -65,6 +65,17 @@ pub(crate) enum State {
     },
 }
 
+codes! {
+    /// What a state is called.
+    StateName {
+        Pending = "PENDING",
+        Running = "RUNNING",
+        Succeeded = "SUCCEEDED",
+        Failed = "FAILED",
+        Cancelled = "CANCELLED",
+    }
+}
+
 impl Rollback {
     /// Whether nothing will change any more.
     pub(crate) const fn has_ended(&self) -> bool {

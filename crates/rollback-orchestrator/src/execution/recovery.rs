@@ -31,7 +31,8 @@ impl Execution {
         while let Ok(room) = Arc::clone(&self.0.room).try_acquire_owned()
             && !*self.0.stopping.borrow()
         {
-            let Some(job) = self.0.store.take_up(&self.0.patience.lease).await? else {
+            let now = self.0.environment.now();
+            let Some(job) = self.0.store.take_up(&self.0.patience.lease, now).await? else {
                 break;
             };
             let span = tracing::info_span!("recovery", rollback = %job.name);

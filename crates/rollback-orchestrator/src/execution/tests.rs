@@ -363,7 +363,7 @@ async fn a_driver_that_lost_its_fence_ends_silently(db: TestDatabase) {
     let lost = Driver::new(Arc::clone(&execution.0), job, Some(permit()));
     let taken = bench
         .store
-        .take_up(&lease_of(long()))
+        .take_up(&lease_of(long()), Environment::system().now())
         .await
         .unwrap()
         .unwrap();
@@ -494,7 +494,12 @@ async fn crash_matrix(
         }
         .await;
         for after in [1, after] {
-            if let Some(job) = bench.store.take_up(&hasty().lease).await.unwrap() {
+            if let Some(job) = bench
+                .store
+                .take_up(&hasty().lease, Environment::system().now())
+                .await
+                .unwrap()
+            {
                 let driver = Driver::new(Arc::clone(&dying.0), job, None);
                 Dies {
                     task: Box::pin(driver.drive()),
@@ -517,7 +522,14 @@ async fn crash_matrix(
         let name = new.name.to_string();
         let has_deploy = bench.fake_registry.state().deploys.contains_key(&name);
         assert_eq!(is_written(&end), has_deploy, "after {after} steps: {end:?}");
-        assert!(bench.store.take_up(&hasty().lease).await.unwrap().is_none());
+        assert!(
+            bench
+                .store
+                .take_up(&hasty().lease, Environment::system().now())
+                .await
+                .unwrap()
+                .is_none()
+        );
         ends.push(end);
         if lived {
             return ends;

@@ -5,8 +5,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use model::names::{DeploymentName, RequestId, RollbackId, RollbackName};
 use uuid::Uuid;
 
+use super::audit::{Entry, Subject, record};
 use super::{Error, Fence, Job, Lease, Store};
-use crate::domain::rollback::{Order, StepKind};
+use crate::domain::audit::{Attempted, AuditedRequest, Event};
+use crate::domain::rollback::{Order, StateName, StepKind};
 
 /// A rollback to accept.
 #[derive(Clone, Debug)]
@@ -132,12 +134,13 @@ async fn accept(
     }
     for (kind, times) in [(StepKind::Plan, planned), (StepKind::Authorize, authorized)] {
         tx.execute(
-            "INSERT INTO rollback_steps (rollback, kind, attempts, start_time, end_time)
-             VALUES ($1, $2, 1, $3, $4)",
+            "INSERT INTO rollback_steps (rollback, kind, attempts, failures, start_time, end_time)
+             VALUES ($1, $2, 1, 0, $3, $4)",
             args![name.id().get(), kind.as_str(), times.start, times.end],
         )
         .await?;
     }
+    record_acceptance(tx, name, order, now).await?;
     Ok(Acceptance::Accepted(Box::new(Job {
         fence,
         name: name.clone(),
@@ -145,6 +148,30 @@ async fn accept(
         sent: false,
         closing: None,
     })))
+}
+
+/// The steps before the acceptance are told after it, so that its event is the rollback's first.
+async fn record_acceptance(
+    tx: &mut Connection,
+    name: &RollbackName,
+    order: &Order,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    let subject = Subject {
+        id: name.id().get(),
+        deployment: name.deployment().to_string(),
+        state: StateName::Pending.as_str().to_owned(),
+    };
+    let request = Box::new(AuditedRequest::accepted(order));
+    let mut entries = vec![Entry::by(
+        order.created_by.clone(),
+        Event::RollbackAccepted { request },
+    )];
+    entries.extend([StepKind::Plan, StepKind::Authorize].map(|step| {
+        let attempted = Attempted { step, attempt: 1 };
+        Entry::own(Event::StepSucceeded(attempted))
+    }));
+    record(tx, &subject, now, entries).await
 }
 
 /// What a rollback that could not be inserted ran into.

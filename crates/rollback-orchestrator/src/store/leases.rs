@@ -4,8 +4,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use model::names::{RollbackId, RollbackName};
 use uuid::Uuid;
 
+use super::audit::{Entry, Subject, record};
 use super::rollbacks::{OrderRow, parse};
 use super::{Error, Fence, Store, fenced};
+use crate::domain::audit::{Event, is_told};
 use crate::domain::rollback::{Order, StoredError};
 
 /// Who carries rollbacks out, and for how long without a sign of life.
@@ -39,13 +41,17 @@ struct JobRow {
 impl Store {
     /// Takes up a rollback that nobody carries out any more: one whose lease has expired, by the
     /// database's clock. Of many who try, one gets it.
-    pub(crate) async fn take_up(&self, lease: &Lease) -> Result<Option<Job>, Error> {
+    pub(crate) async fn take_up(
+        &self,
+        lease: &Lease,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Job>, Error> {
         if !self.any_to_take_up().await? {
             return Ok(None);
         }
         // A row that cannot be read here, which a newer release may have written, keeps its new lease:
         // else it would be the first one again each time, and hold up all others.
-        let row: Result<_, Error> = transaction!(self.database, |tx| take_up(tx, lease).await);
+        let row: Result<_, Error> = transaction!(self.database, |tx| take_up(tx, lease, now).await);
         Ok(row?.map(Job::try_from).transpose()?)
     }
 
@@ -76,24 +82,34 @@ impl Store {
             let database_time = tx.database_time().await?;
             let changed = tx
                 .execute(
-                    "UPDATE rollbacks
-                         SET lease_expire_time = $3,
-                             update_time = CASE WHEN needs_attention = $4
-                                 THEN update_time ELSE $5 END,
-                             version = CASE WHEN needs_attention = $4
-                                 THEN version ELSE version + 1 END,
-                             needs_attention = $4
+                    "UPDATE rollbacks SET lease_expire_time = $3
                          WHERE id = $1 AND fence = $2 AND state IN ('PENDING', 'RUNNING')",
                     args![
                         fence.rollback.get(),
                         fence.counter,
-                        database_time + lease.duration,
-                        needs_attention,
-                        now
+                        database_time + lease.duration
                     ],
                 )
                 .await?;
-            fenced(changed)
+            fenced(changed)?;
+            let changed = tx
+                .fetch_optional::<Subject>(
+                    "UPDATE rollbacks
+                         SET needs_attention = $3, update_time = $4, version = version + 1
+                         WHERE id = $1 AND fence = $2 AND needs_attention <> $3
+                         RETURNING id, deployment, state",
+                    args![fence.rollback.get(), fence.counter, needs_attention, now],
+                )
+                .await?;
+            let Some(subject) = changed else {
+                return Ok(());
+            };
+            let event = if needs_attention {
+                Event::AttentionNeeded
+            } else {
+                Event::AttentionCleared
+            };
+            record(tx, &subject, now, vec![Entry::own(event)]).await
         })
     }
 
@@ -114,7 +130,11 @@ impl Store {
 
 /// The outer condition is judged again by PostgreSQL once the row's lock is had: of two who chose
 /// the same row, the second one finds a lease that has not expired.
-async fn take_up(tx: &mut Connection, lease: &Lease) -> Result<Option<JobRow>, Error> {
+async fn take_up(
+    tx: &mut Connection,
+    lease: &Lease,
+    now: DateTime<Utc>,
+) -> Result<Option<JobRow>, Error> {
     let database_time = tx.database_time().await?;
     let row = tx
         .fetch_optional::<JobRow>(
@@ -131,6 +151,15 @@ async fn take_up(tx: &mut Connection, lease: &Lease) -> Result<Option<JobRow>, E
             args![lease.owner, database_time + lease.duration, database_time],
         )
         .await?;
+    // Every owner but the first one took it up.
+    if let Some(row) = row.as_ref().filter(|row| is_told(row.fence - 1)) {
+        let subject = Subject {
+            id: row.order.id,
+            deployment: row.order.deployment.clone(),
+            state: row.state.clone(),
+        };
+        record(tx, &subject, now, vec![Entry::own(Event::TakenUp)]).await?;
+    }
     Ok(row)
 }
 

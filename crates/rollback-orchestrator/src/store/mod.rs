@@ -6,11 +6,13 @@
 //! | [`leases`] | whose turn it is to carry a rollback out |
 //! | [`progress`] | what whoever carries it out writes down |
 //! | [`rollbacks`] | reading the record |
+//! | [`audit`] | what was decided and done, one event for each |
 //!
 //! Every write to a rollback after its acceptance names the fence that its writer holds. Once
 //! somebody else has taken the rollback up, such a write changes nothing and is [`Error::Lost`].
 
 mod acceptance;
+mod audit;
 mod leases;
 mod progress;
 mod rollbacks;
@@ -22,6 +24,7 @@ use chassis::problem::Problem;
 use model::names::RollbackId;
 
 pub(crate) use acceptance::{Acceptance, NewRollback, RequestKey, StepTimes};
+pub(crate) use audit::{Kept, Refusal};
 pub(crate) use leases::{Job, Lease};
 pub(crate) use progress::Attempt;
 

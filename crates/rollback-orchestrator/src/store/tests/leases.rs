@@ -25,7 +25,7 @@ async fn of_many_who_take_up_a_rollback_one_gets_it(db: TestDatabase) {
             let mut taken = Vec::new();
             // Whoever loses a race looks again.
             for _ in 0..8 {
-                taken.extend(store.take_up(&lease(LONG)).await.unwrap());
+                taken.extend(store.take_up(&lease(LONG), now()).await.unwrap());
             }
             taken
         })
@@ -44,14 +44,14 @@ async fn of_many_who_take_up_a_rollback_one_gets_it(db: TestDatabase) {
 async fn a_lease_that_holds_is_not_taken(db: TestDatabase) {
     let store = store(&db);
     let job = accepted(&store, &new(1), LONG).await;
-    assert!(store.take_up(&lease(LONG)).await.unwrap().is_none());
+    assert!(store.take_up(&lease(LONG), now()).await.unwrap().is_none());
     store
         .renew_lease(job.fence, &lease(GONE), false, now())
         .await
         .unwrap();
-    let taken = store.take_up(&lease(GONE)).await.unwrap().unwrap();
+    let taken = store.take_up(&lease(GONE), now()).await.unwrap().unwrap();
     assert_eq!(taken.fence.counter, 2);
-    let again = store.take_up(&lease(LONG)).await.unwrap().unwrap();
+    let again = store.take_up(&lease(LONG), now()).await.unwrap().unwrap();
     assert_eq!(again.fence.counter, 3);
     // Every sign of life renews the lease.
     store
@@ -59,14 +59,14 @@ async fn a_lease_that_holds_is_not_taken(db: TestDatabase) {
         .await
         .unwrap();
     begin(&store, again.fence).await;
-    assert!(store.take_up(&lease(LONG)).await.unwrap().is_none());
+    assert!(store.take_up(&lease(LONG), now()).await.unwrap().is_none());
 }
 
 async fn a_rollback_that_was_let_go_of_is_taken_up_at_once(db: TestDatabase) {
     let store = store(&db);
     let job = accepted(&store, &new(1), LONG).await;
     store.release(job.fence).await.unwrap();
-    let taken = store.take_up(&lease(LONG)).await.unwrap().unwrap();
+    let taken = store.take_up(&lease(LONG), now()).await.unwrap().unwrap();
     assert_eq!(taken.name, job.name);
 }
 
@@ -83,7 +83,7 @@ async fn a_rollback_that_cannot_be_read_does_not_hold_up_others(db: TestDatabase
     let mut taken = Vec::new();
     let mut unreadable = 0;
     for _ in 0..3 {
-        match store.take_up(&lease(LONG)).await {
+        match store.take_up(&lease(LONG), now()).await {
             Ok(job) => taken.extend(job.map(|job| job.name)),
             Err(_) => unreadable += 1,
         }
@@ -96,7 +96,7 @@ async fn whoever_takes_up_knows_how_far_it_was(db: TestDatabase) {
     let new = new(1);
     let mut job = accepted(&store, &new, GONE).await;
     let mut take_up = async || {
-        job = store.take_up(&lease(GONE)).await.unwrap().unwrap();
+        job = store.take_up(&lease(GONE), now()).await.unwrap().unwrap();
         job.clone()
     };
     let pending = take_up().await;
@@ -132,7 +132,7 @@ async fn a_lost_fence_writes_nothing(db: TestDatabase) {
         .renew_lease(old, &lease(GONE), false, now())
         .await
         .unwrap();
-    let taken = store.take_up(&lease(LONG)).await.unwrap().unwrap();
+    let taken = store.take_up(&lease(LONG), now()).await.unwrap().unwrap();
     let before = read(&store, &new.name).await;
 
     let lease = lease(LONG);
@@ -190,5 +190,5 @@ async fn an_ended_rollback_is_written_to_no_more(db: TestDatabase) {
         }
         assert_eq!(read(&store, &name).await, before);
     }
-    assert!(store.take_up(&lease(LONG)).await.unwrap().is_none());
+    assert!(store.take_up(&lease(LONG), now()).await.unwrap().is_none());
 }

@@ -1,8 +1,10 @@
 //! Every method of the store on both databases.
 
 mod acceptance;
+mod audit;
 mod leases;
 mod progress;
+mod refusals;
 
 use chassis::environment::Environment;
 use chassis::testing::TestDatabase;
