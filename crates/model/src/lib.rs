@@ -28,6 +28,8 @@ mod text;
 pub mod catalog;
 pub mod compatibility;
 pub mod deploys;
+#[cfg(test)]
+mod documented;
 pub mod metadata;
 pub mod names;
 pub mod permissions;

@@ -1,4 +1,5 @@
-//! From which version a rollback may lead to which.
+//! From which version a rollback may lead to which. `VERSIONS.md` has it for operators, down to every
+//! pair; a test compares the two.
 //!
 //! | now → then | allowed |
 //! | --- | --- |

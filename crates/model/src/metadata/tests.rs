@@ -62,6 +62,35 @@ fn every_release_has_the_head_that_its_migrations_say() {
 }
 
 #[test]
+fn a_head_says_what_goes_with_its_migrations() {
+    let loses = |version: &str| head_of(&version.parse().unwrap()).unwrap().loses;
+    for (version, part) in [
+        ("2.5.0", "notes on DAG runs"),
+        ("2.10.0", "task_instance_history"),
+        ("3.0.0", "_airflow_moved__3_0_0__offending_dag_run"),
+        ("3.1.0", "human-in-the-loop details"),
+        ("3.2.0", "asset watchers"),
+        ("3.3.0", "task_state_store"),
+    ] {
+        assert!(
+            loses(version).contains(part),
+            "{version}: {}",
+            loses(version)
+        );
+    }
+    // Their migrations change indexes, constraints and types of columns, or nothing.
+    let nothing = HEADS.iter().filter(|head| head.loses.is_empty());
+    let nothing = nothing.map(|head| head.airflow_from.to_string());
+    assert_eq!(
+        nothing.collect::<Vec<_>>(),
+        [
+            "2.3.1", "2.3.2", "2.3.3", "2.4.2", "2.4.3", "2.6.0", "2.6.2", "2.8.1", "2.9.2",
+            "2.10.3", "3.0.3", "3.1.8"
+        ]
+    );
+}
+
+#[test]
 fn what_is_outside_the_table_has_no_known_head() {
     for version in ["2.2.5", "3.3.3", "3.4.0", "4.0.0", "3.1.0rc1"] {
         assert_eq!(head_of(&version.parse().unwrap()), None, "{version}");

@@ -200,7 +200,8 @@ pub struct Migration {
     /// airflow_version is the first Airflow version with it.
     #[prost(string, tag = "2")]
     pub airflow_version: ::prost::alloc::string::String,
-    /// loses says what goes when it is reverted, as far as it is known. May be empty.
+    /// loses says which tables lose what when it is reverted. Empty if only indexes, constraints and types
+    /// of columns change.
     #[prost(string, tag = "3")]
     pub loses: ::prost::alloc::string::String,
 }

@@ -314,7 +314,7 @@ fn warning(
     let migrations = heads.into_iter().map(|head| wire::Migration {
         revision: head.revision.to_owned(),
         airflow_version: head.airflow_from.to_string(),
-        loses: String::new(),
+        loses: head.loses.to_owned(),
     });
     wire::Warning {
         code: warning_code(code).into(),

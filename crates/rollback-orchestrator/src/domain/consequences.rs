@@ -3,7 +3,7 @@
 use model::catalog::Catalog;
 use model::compatibility::{self, RunsOn};
 use model::deploys::{DagDeployMode, Scope};
-use model::metadata::{self, LOSES_3_TO_2, MetadataHead, Reverted};
+use model::metadata::{self, MetadataHead, Reverted};
 use model::names::DeployNumber;
 use model::permissions::Permission;
 
@@ -72,28 +72,28 @@ fn runtime_downgrade(Versions { now, then }: &Versions) -> Option<Warning> {
     })
 }
 
-fn metadata_loss(versions @ Versions { now, then }: &Versions) -> Option<Warning> {
+fn metadata_loss(Versions { now, then }: &Versions) -> Option<Warning> {
     let (certainty, heads) = match metadata::reverted(now, then) {
         Reverted::None => return None,
         Reverted::Certain(heads) => (Certainty::Certain, heads),
         Reverted::Possible(heads) => (Certainty::Possible, heads),
     };
-    let (severity, happens, are) = match certainty {
-        Certainty::Certain => (Severity::Critical, "is migrated down and loses data", "are"),
-        Certainty::Possible => (
-            Severity::Warning,
-            "may be migrated down and lose data, since the exact Airflow versions are not known",
-            "may be",
-        ),
+    let loses = heads.iter().any(|head| !head.loses.is_empty());
+    let severity = match certainty {
+        Certainty::Certain if loses => Severity::Critical,
+        Certainty::Certain | Certainty::Possible => Severity::Warning,
     };
-    let mut text = format!(
-        "the metadata database {happens}; migrations that {are} reverted: {}; take a backup first",
+    let happens = match certainty {
+        Certainty::Certain => "is migrated down",
+        Certainty::Possible => {
+            "may be migrated down, since the exact Airflow versions are not known"
+        }
+    };
+    let text = format!(
+        "the metadata database {happens}: take a backup first; what goes with each migration, newest \
+         first: {}",
         listed(&heads)
     );
-    if is_3_to_2(versions) {
-        text.push_str("; from Airflow 3 to Airflow 2 this is lost: ");
-        text.push_str(LOSES_3_TO_2);
-    }
     let migrations = Some(Migrations { certainty, heads });
     Some(Warning {
         code: WarningCode::MetadataLoss,
@@ -105,13 +105,13 @@ fn metadata_loss(versions @ Versions { now, then }: &Versions) -> Option<Warning
 
 fn listed(heads: &[&'static MetadataHead]) -> String {
     if heads.is_empty() {
-        return "none that this release of Reprise knows".to_owned();
+        return "not known to this release of Reprise".to_owned();
     }
-    heads
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(", ")
+    let loss = |head: &&MetadataHead| match head.loses {
+        "" => format!("{head}: no data"),
+        loses => format!("{head}: {loses}"),
+    };
+    heads.iter().map(loss).collect::<Vec<_>>().join(". ")
 }
 
 fn is_3_to_2(Versions { now, then }: &Versions) -> bool {
