@@ -6,7 +6,7 @@ use model::{DeployName, DeployNumber, DeployState, DeploymentName, Principal};
 use uuid::Uuid;
 
 use super::bundles::bundles;
-use super::changes::{Counted, log};
+use super::changes::{Counted, lock, log};
 use super::deploy_row::{DeployRow, select_deploys};
 use super::deployments::{Head, deployment, head, number, read_delivery};
 use super::states::supersede;
@@ -156,12 +156,20 @@ async fn create(
     if let Some(entry) = replay(tx, &new.deployment, request).await? {
         return Ok(entry);
     }
-    let Some(row) = advance(tx, new).await? else {
-        // Whoever was faster may have been this very request.
-        return match replay(tx, &new.deployment, request).await? {
-            Some(entry) => Ok(entry),
-            None => Err(not_advanced(tx, &new.deployment).await?),
-        };
+    let row = match advance(tx, new).await? {
+        Some(row) => row,
+        None => {
+            // What stood against it may be over by now: under the lock it stays as it is.
+            lock(tx, &new.deployment).await?;
+            // Whoever was faster may have been this very request.
+            if let Some(entry) = replay(tx, &new.deployment, request).await? {
+                return Ok(entry);
+            }
+            match advance(tx, new).await? {
+                Some(row) => row,
+                None => return Err(not_advanced(tx, &new.deployment).await?),
+            }
+        }
     };
     let entry = ship(tx, row, new).await?;
     let number = entry.deploy.name.number();
@@ -200,7 +208,7 @@ async fn advance(tx: &mut Connection, new: &NewDeploy) -> Result<Option<Advanced
         .await?)
 }
 
-/// Why the next number could not be taken.
+/// Why the next number could not be taken, of a history that is locked.
 async fn not_advanced(tx: &mut Connection, name: &DeploymentName) -> Result<Error, Error> {
     let Some(found) = deployment(tx, name).await? else {
         return Ok(Error::DeploymentMissing);

@@ -18,6 +18,7 @@ chassis::on_both_databases!(crate::store::MIGRATIONS;
     a_deployment_is_not_deleted_while_a_deploy_is_unfinished,
     a_hold_keeps_deploys_away_until_it_is_released,
     a_deploy_races_a_hold_and_never_lands_after_it,
+    who_is_not_told_of_a_hold_was_not_held_up,
     a_hold_does_not_stop_a_rollback,
 );
 
@@ -306,6 +307,45 @@ async fn a_deploy_races_a_hold_and_never_lands_after_it(database: TestDatabase) 
         }
     }
     assert_eq!(fixture.numbers().await.len(), shipped);
+}
+
+async fn who_is_not_told_of_a_hold_was_not_held_up(database: TestDatabase) {
+    const HOLDS: i64 = 60;
+
+    let fixture = Fixture::with_deployment(database).await;
+    let by = "user:alice@example.com".parse().unwrap();
+    let etl = name("etl");
+    let holding = tokio::spawn({
+        let (store, etl) = (fixture.store.clone(), etl.clone());
+        async move {
+            for turn in 0..HOLDS {
+                store
+                    .place_hold(&etl, "wait", &by, time(turn))
+                    .await
+                    .unwrap();
+                store.release_hold(&etl, time(turn)).await.unwrap();
+            }
+        }
+    });
+    let shippers = (0..4).map(|_| {
+        let store = fixture.store.clone();
+        let over = holding.abort_handle();
+        tokio::spawn(async move {
+            while !over.is_finished() {
+                let new = new_deploy(image('a'));
+                let outcome = store.create_deploy(&new, None, false).await;
+                assert!(
+                    matches!(outcome, Ok(_) | Err(Error::Held(_))),
+                    "{outcome:?}"
+                );
+            }
+        })
+    });
+    for shipper in shippers.collect::<Vec<_>>() {
+        shipper.await.unwrap();
+    }
+    holding.await.unwrap();
+    assert!(fixture.try_ship(image('b'), None).await.is_ok());
 }
 
 async fn a_hold_does_not_stop_a_rollback(database: TestDatabase) {
