@@ -13,6 +13,7 @@
 //! | [`races`] | a plan or a write that was overtaken is refused, and nothing is overwritten |
 //! | [`crashes`] | a rollback that was accepted ends well, whatever is killed when |
 //! | [`authorization_crashes`] | what the authorization service has answered survives `kill -9`, once |
+//! | [`registry_crashes`] | what the deploy-registry has answered survives `kill -9`, once |
 //! | [`policy_files`] | a policy file holds from the start or by a command, whole or not at all |
 //! | [`outages`] | what cannot be asked is never a yes, and leaves nothing behind |
 //! | [`permissions`] | who may roll back what, and see what |
@@ -62,6 +63,7 @@ mod permissions;
 mod permits;
 mod policy_files;
 mod races;
+mod registry_crashes;
 #[cfg(feature = "test-postgres")]
 mod replicas;
 mod restarts;

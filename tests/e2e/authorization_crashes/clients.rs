@@ -1,84 +1,49 @@
-use std::cell::Cell;
-use std::time::Duration;
-
-use chassis::environment::Environment;
 use prost_types::Timestamp;
 use proto::authorization::v1::{
     CreateRoleBindingRequest, CreateRoleRequest, CreateServiceAccountTokenRequest,
     DeleteRoleBindingRequest, DeleteRoleRequest, RevokeServiceAccountTokenRequest, RoleBinding,
     ServiceAccountToken,
 };
-use tonic::{Code, Request, Status};
+use tonic::{Code, Status};
 
 use super::ledger::{Answer, Call, Work};
+use crate::harness::crashing::{Book, said};
 use crate::harness::orders::WORKSPACE;
-use crate::harness::{DEPLOYMENT, Person, Refusal, requests, until};
+use crate::harness::requests::{self, patient};
+use crate::harness::{DEPLOYMENT, Person, Refusal, until};
 
 /// What every role holds that is created.
 const PERMISSIONS: [&str; 2] = ["deployment.dags.push", "deployment.config.get"];
 /// In seconds.
 const TOKEN_LIFETIME: i64 = 86_400;
-const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What all clients share.
-pub(super) struct Book {
-    environment: Environment,
-    begun: Cell<usize>,
-    closed: Cell<bool>,
-}
-
-impl Book {
-    pub(super) fn new(environment: Environment) -> Self {
-        Self {
-            environment,
-            begun: Cell::default(),
-            closed: Cell::default(),
-        }
+/// Makes a call. Whoever gets no answer repeats it until there is one, or goes on without.
+async fn make(admin: &Person, book: &Book, work: Work, repeats: bool) -> Call {
+    let mut call = Call {
+        work,
+        request_id: book.new_request_id(),
+        answer: None,
+    };
+    book.begin();
+    call.answer = call.send(admin, false).await;
+    if call.answer.is_none() && repeats {
+        let answer = until("an answer", async || call.send(admin, true).await).await;
+        call.answer = Some(answer);
     }
-
-    /// How many calls were begun.
-    pub(super) fn begun(&self) -> usize {
-        self.begun.get()
-    }
-
-    /// No client begins anything new from now on.
-    pub(super) fn close(&self) {
-        self.closed.set(true);
-    }
-
-    pub(super) fn random(&self) -> usize {
-        let [low, ..] = self.environment.new_uuid().into_bytes();
-        low.into()
-    }
-
-    /// Makes a call. Whoever gets no answer repeats it until there is one, or goes on without.
-    async fn call(&self, admin: &Person, work: Work, repeats: bool) -> Call {
-        let mut call = Call {
-            work,
-            request_id: self.environment.new_uuid().to_string(),
-            answer: None,
-        };
-        self.begun.update(|begun| begun + 1);
-        call.answer = call.send(admin, false).await;
-        if call.answer.is_none() && repeats {
-            let answer = until("an answer", async || call.send(admin, true).await).await;
-            call.answer = Some(answer);
-        }
-        call
-    }
+    call
 }
 
 /// Creates roles and binds them, and makes tokens; takes the half of it away again.
 pub(super) async fn work(client: usize, admin: &Person, book: &Book) -> Vec<Call> {
     let mut calls = Vec::new();
     for turn in 0.. {
-        if book.closed.get() {
+        if book.closed() {
             break;
         }
         let resource = [WORKSPACE, DEPLOYMENT][turn / 2 % 2];
         let name = format!("{resource}/roles/r{client}-{turn}");
         let mut call = async |work: Work| {
-            let call = book.call(admin, work, turn % 3 > 0).await;
+            let call = make(admin, book, work, turn % 3 > 0).await;
             let name = call.answer.as_ref().map(|answer| answer.name.clone());
             calls.push(call);
             name
@@ -87,7 +52,7 @@ pub(super) async fn work(client: usize, admin: &Person, book: &Book) -> Vec<Call
             let make = Work::MakeToken {
                 account: format!("{WORKSPACE}/serviceAccounts/a{client}"),
                 description: turn.to_string(),
-                expire_time: book.environment.now().timestamp() + TOKEN_LIFETIME,
+                expire_time: book.now() + TOKEN_LIFETIME,
             };
             if let Some(token) = call(make).await
                 && turn % 8 == 3
@@ -121,10 +86,9 @@ impl Call {
         match self.try_send(admin, repeated).await {
             Ok(answer) => Some(answer),
             Err(status) => {
-                let refusal = Refusal::of(&status);
-                // What the service itself has said has a reason.
-                let lost = ["", "DEPENDENCY_UNAVAILABLE"].contains(&refusal.reason.as_str());
-                assert!(lost, "{:?}: {refusal}", self.work);
+                if let Some(refusal) = said(&status) {
+                    panic!("{:?}: {refusal}", self.work);
+                }
                 None
             }
         }
@@ -232,10 +196,4 @@ impl Call {
             repeated,
         })
     }
-}
-
-fn patient<T>(message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    request.set_timeout(PATIENCE);
-    request
 }

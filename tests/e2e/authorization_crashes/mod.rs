@@ -13,8 +13,9 @@ mod ledger;
 
 use futures::future::join_all;
 
-use self::clients::{Book, work};
-use crate::harness::{Setup, until};
+use self::clients::work;
+use crate::harness::Setup;
+use crate::harness::crashing::Book;
 
 const KILLS: usize = 16;
 const CLIENTS: usize = 4;
@@ -34,18 +35,7 @@ async fn what_was_answered_is_there_and_what_was_not_is_whole_or_absent(setup: S
     let working = clients
         .iter()
         .map(|(client, admin)| work(*client, admin, &book));
-    let killing = async {
-        for _ in 0..KILLS {
-            let last = book.begun() + 1 + book.random() % LONGEST_LIFE;
-            until("the next moment to kill it", async || {
-                (book.begun() >= last).then_some(())
-            })
-            .await;
-            stack.authorization.kill();
-            stack.authorization.restart().await;
-        }
-        book.close();
-    };
+    let killing = book.kill_again_and_again(&mut stack.authorization, KILLS, LONGEST_LIFE);
     let (calls, ()) = tokio::join!(join_all(working), killing);
     let mut calls = calls.concat();
 

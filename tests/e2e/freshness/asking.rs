@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use proto::authorization::v1::consistency::Requirement;
 use proto::authorization::v1::issue_permit_request::Authority;
 use proto::authorization::v1::{
@@ -11,11 +9,8 @@ use tonic::{Code, Request, Response, Status};
 
 use super::history::{Answer, Promise, Replica};
 use super::world::{PERMISSION, World};
-use crate::harness::requests::deploy;
+use crate::harness::requests::{deploy, patient};
 use crate::harness::{DEPLOYMENT, Person, Refusal};
-
-/// Longer than a service may take to say that it cannot say.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Yes, no, or that it cannot be said now, which is neither.
 pub(super) type Told = Option<bool>;
@@ -106,6 +101,7 @@ impl World {
             permissions: vec![PERMISSION.to_owned()],
             revision_digest: "r".repeat(64),
             plan_digest: "p".repeat(64),
+            hold: false,
         };
         let mut authorization = self.orchestrator[at].authorization();
         authorization.issue_permit(patient(request)).await
@@ -143,12 +139,6 @@ pub(super) fn question(requirement: Requirement) -> Request<CheckPermissionReque
         }),
         ..CheckPermissionRequest::default()
     })
-}
-
-fn patient<T>(message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    request.set_timeout(PATIENCE);
-    request
 }
 
 /// What was answered, unless it cannot be said now.

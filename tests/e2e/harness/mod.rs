@@ -6,6 +6,7 @@
 //! | [`stack`] | the three services of a case |
 //! | [`process`] | one `reprise` process: start, log, signals |
 //! | [`cable`] | what can be cut between a service and its database |
+//! | [`crashing`] | a service that is killed again and again while clients work |
 //! | [`person`] | somebody who calls the services with a token |
 //! | [`identity_provider`] | where people come from who are not ours |
 //! | [`orders`] | the Deployment of most cases, its people and its history |
@@ -19,6 +20,7 @@ pub(crate) mod setup;
 
 #[cfg(feature = "test-postgres")]
 pub(crate) mod cable;
+pub(crate) mod crashing;
 #[cfg(feature = "test-postgres")]
 pub(crate) mod identity_provider;
 pub(crate) mod orders;

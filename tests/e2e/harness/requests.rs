@@ -1,5 +1,7 @@
 //! The messages that cases send, as they should be; a case changes what it is about.
 
+use std::time::Duration;
+
 use proto::authorization::v1::Role;
 use proto::common::v1::RollbackScope;
 use proto::registry::v1::upload_dag_bundle_request::Part;
@@ -11,9 +13,19 @@ use proto::rollback::v1::create_rollback_request::Target as RollbackTarget;
 use proto::rollback::v1::plan_rollback_request::Target as PlanTarget;
 use proto::rollback::v1::{CreateRollbackRequest, PlanRollbackRequest, WarningCode};
 use sha2::{Digest, Sha256};
+use tonic::Request;
 
 /// Small enough that every bundle needs more than one.
 const CHUNK_BYTES: usize = 100;
+/// Longer than a service may take to say that it cannot say.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A call that is given up if there is no answer for long.
+pub(crate) fn patient<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(PATIENCE);
+    request
+}
 
 pub(crate) fn role(permissions: &[&str]) -> Role {
     Role {
