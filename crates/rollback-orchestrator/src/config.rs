@@ -59,6 +59,12 @@ pub struct RollbackArgs {
     #[arg(long, env = "REPRISE_LEASE_SECONDS", value_name = "SECONDS",
           default_value = "15", value_parser = clap::value_parser!(u32).range(1..=600))]
     pub lease_seconds: u32,
+
+    /// How long the roll-out of a written deploy is followed before it is TIMED_OUT, in seconds, where
+    /// somebody else ships the deploys
+    #[arg(long, env = "REPRISE_ROLL_OUT_DEADLINE_SECONDS", value_name = "SECONDS",
+          default_value = "3600", value_parser = clap::value_parser!(u32).range(1..=86400))]
+    pub roll_out_deadline_seconds: u32,
 }
 
 impl RollbackArgs {
@@ -68,5 +74,9 @@ impl RollbackArgs {
 
     pub(crate) fn lease(&self) -> TimeDelta {
         TimeDelta::seconds(self.lease_seconds.into())
+    }
+
+    pub(crate) fn roll_out_within(&self) -> TimeDelta {
+        TimeDelta::seconds(self.roll_out_deadline_seconds.into())
     }
 }

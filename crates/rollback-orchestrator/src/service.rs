@@ -11,6 +11,7 @@ use chassis::database::{self, Database};
 use chassis::environment::Environment;
 use chassis::identity::{Keyring, KeyringError, KeyringFollower, TokenVerifier};
 use chassis::server::{ServeError, Server};
+use chrono::TimeDelta;
 use model::names::ServiceName;
 use proto::rollback::v1::rollback_service_server::{RollbackServiceServer, SERVICE_NAME};
 use tokio::net::TcpListener;
@@ -20,9 +21,10 @@ use crate::api::Api;
 use crate::clients::authorization::Authorization;
 use crate::clients::registry::Registry;
 use crate::config::Args;
+use crate::domain::rollback::Looks;
 use crate::execution::{Execution, Patience};
 use crate::planning::Planner;
-use crate::store::{Lease, MIGRATIONS, Store};
+use crate::store::{Follow, Lease, MIGRATIONS, Store};
 
 const NAME: ServiceName = ServiceName::RollbackOrchestrator;
 const SCHEMA: &str = "reprise_orchestrator";
@@ -30,6 +32,11 @@ const SCHEMA: &str = "reprise_orchestrator";
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_secs(1);
+
+const LOOKS: Looks = Looks {
+    first: TimeDelta::seconds(2),
+    longest: TimeDelta::seconds(15),
+};
 
 /// Why the service could not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +115,10 @@ pub async fn serve(
         },
         pauses: (FIRST_PAUSE, LONGEST_PAUSE),
         poll: POLL,
+        follow: Follow {
+            within: rollbacks.roll_out_within(),
+            looks: LOOKS,
+        },
     };
     let execution = Execution::new(
         store.clone(),

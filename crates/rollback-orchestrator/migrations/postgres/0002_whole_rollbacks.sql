@@ -16,6 +16,10 @@ ALTER TABLE rollbacks ADD COLUMN roll_out_reason TEXT;
 UPDATE rollbacks SET closing = 'FAILED' WHERE state = 'RUNNING' AND error IS NOT NULL;
 UPDATE rollbacks SET roll_out_deadline = end_time + 3600000000 WHERE roll_out = 'NOT_ENDED';
 
+-- Roll-outs that nobody has followed so far are followed from now on.
+INSERT INTO rollback_steps (rollback, kind, attempts, start_time)
+SELECT id, 'ROLL_OUT', 1, end_time FROM rollbacks WHERE roll_out = 'NOT_ENDED';
+
 ALTER TABLE rollbacks DROP CONSTRAINT rollbacks_state_check;
 ALTER TABLE rollbacks DROP CONSTRAINT rollbacks_check3;
 ALTER TABLE rollbacks DROP CONSTRAINT rollbacks_check4;

@@ -91,6 +91,10 @@ DROP TABLE rollbacks;
 ALTER TABLE new_rollbacks RENAME TO rollbacks;
 ALTER TABLE new_rollback_steps RENAME TO rollback_steps;
 
+-- Roll-outs that nobody has followed so far are followed from now on.
+INSERT INTO rollback_steps (rollback, kind, attempts, failures, start_time)
+SELECT id, 'ROLL_OUT', 1, 0, end_time FROM rollbacks WHERE roll_out = 'NOT_ENDED';
+
 -- A request is accepted once.
 CREATE UNIQUE INDEX rollbacks_by_request ON rollbacks (created_by, deployment, request_id);
 

@@ -20,10 +20,10 @@ use proto::rollback::v1::{self as wire, CreateRollbackRequest, CreateRollbackRes
 use tokio::time::Instant;
 use tonic::{Code, Request};
 
-use self::problems::{in_between, in_progress, refused, unfinished};
+use self::problems::{in_between, in_progress, refused};
 use self::wanted::Wanted;
 use super::permission::held_for_plan;
-use super::{Api, encode};
+use super::{Api, encode, unfinished};
 use crate::clients::authorization::{Bound, FirstPermit};
 use crate::clients::failure;
 use crate::domain::admission::admit;
@@ -246,7 +246,7 @@ async fn answer(
     };
     match rollback {
         Rollback {
-            state: State::Failed { error, end_time: _ },
+            state: State::Failed { error, end_time: _ } | State::Cancelled { error, end_time: _ },
             ..
         } => Err(failure::to_problem(&error)),
         rollback => Ok(CreateRollbackResponse {

@@ -18,7 +18,9 @@ use crate::domain::history::Composed;
 use crate::domain::permissions::PermissionReport;
 use crate::domain::plan::{Plan, SettingChange};
 use crate::domain::revision::{Bundle, Change, Component, DbtBundle, Image, Revision};
-use crate::domain::rollback::{Order, RollOut, Rollback, State, Step, StepKind};
+use crate::domain::rollback::{
+    Cancel, Order, RollOut, RollOutEnd, Rollback, State, Step, StepKind,
+};
 use crate::domain::unchanged::Unchanged;
 use crate::domain::warning::{Certainty, Migrations, Severity, Warning, WarningCode};
 
@@ -88,6 +90,7 @@ pub(super) fn rollback(rollback: Rollback) -> wire::Rollback {
         state,
         needs_attention,
         steps,
+        cancel,
         write_deadline,
         create_time,
         update_time,
@@ -102,23 +105,35 @@ pub(super) fn rollback(rollback: Rollback) -> wire::Rollback {
     encoded.create_time = Some(timestamp(create_time));
     encoded.update_time = Some(timestamp(update_time));
     encoded.etag = version.to_string();
+    if let Some(Cancel { by, time }) = cancel {
+        encoded.cancelled_by = by.to_string();
+        encoded.cancel_time = Some(timestamp(time));
+    }
     match state {
         State::Pending => {}
         State::Running => encoded.state = wire::RollbackState::Running.into(),
         State::Succeeded {
             deploy,
             roll_out,
+            roll_out_deadline,
             end_time,
         } => {
             encoded.state = wire::RollbackState::Succeeded.into();
             encoded.deploy = deploy_name(deployment, deploy);
-            encoded.roll_out = roll_out
-                .map_or(wire::RollOut::Unspecified, self::roll_out)
-                .into();
+            if let Some(RollOutEnd { how, reason }) = roll_out {
+                encoded.roll_out = self::roll_out(how).into();
+                encoded.roll_out_reason = reason;
+            }
+            encoded.roll_out_deadline = roll_out_deadline.map(timestamp);
             encoded.end_time = Some(timestamp(end_time));
         }
         State::Failed { error, end_time } => {
             encoded.state = wire::RollbackState::Failed.into();
+            encoded.error = Some(failure::to_proto(&error));
+            encoded.end_time = Some(timestamp(end_time));
+        }
+        State::Cancelled { error, end_time } => {
+            encoded.state = wire::RollbackState::Cancelled.into();
             encoded.error = Some(failure::to_proto(&error));
             encoded.end_time = Some(timestamp(end_time));
         }
@@ -205,6 +220,9 @@ fn step_kind(kind: StepKind) -> wire::StepKind {
 fn roll_out(roll_out: RollOut) -> wire::RollOut {
     match roll_out {
         RollOut::Deployed => wire::RollOut::Deployed,
+        RollOut::Failed => wire::RollOut::Failed,
+        RollOut::Superseded => wire::RollOut::Superseded,
+        RollOut::TimedOut => wire::RollOut::TimedOut,
     }
 }
 

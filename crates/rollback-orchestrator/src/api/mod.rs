@@ -1,23 +1,31 @@
 //! The RPCs of the rollback-orchestrator, one file each.
 
+mod cancel_rollback;
 mod create_rollback;
 mod encode;
 mod get_rollback;
 mod list_audit_events;
 mod permission;
 mod plan_rollback;
+mod refusals;
 mod target;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use chassis::access::Access;
 use chassis::environment::Environment;
+use chassis::problem::Problem;
+use model::names::RollbackName;
+use proto::common::v1::ErrorReason;
 use proto::rollback::v1::rollback_service_server::RollbackService;
 use proto::rollback::v1::{
-    CreateRollbackRequest, CreateRollbackResponse, GetRollbackRequest, GetRollbackResponse,
-    ListAuditEventsRequest, ListAuditEventsResponse, PlanRollbackRequest, PlanRollbackResponse,
+    CancelRollbackRequest, CancelRollbackResponse, CreateRollbackRequest, CreateRollbackResponse,
+    GetRollbackRequest, GetRollbackResponse, ListAuditEventsRequest, ListAuditEventsResponse,
+    PlanRollbackRequest, PlanRollbackResponse,
 };
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use crate::clients::authorization::Authorization;
 use crate::execution::Execution;
@@ -72,4 +80,24 @@ impl RollbackService for Api {
             .await
             .map(Response::new)?)
     }
+
+    async fn cancel_rollback(
+        &self,
+        request: Request<CancelRollbackRequest>,
+    ) -> Result<Response<CancelRollbackResponse>, Status> {
+        Ok(cancel_rollback::handle(self, request)
+            .await
+            .map(Response::new)?)
+    }
+}
+
+/// What a caller is told who has waited for a rollback that goes on.
+fn unfinished(rollback: &RollbackName) -> Problem {
+    Problem::new(
+        Code::Unavailable,
+        ErrorReason::RollbackUnfinished,
+        format!("{rollback} is accepted and goes on by itself: read it with GetRollback"),
+    )
+    .with("rollback", rollback)
+    .retry_after(Duration::from_secs(1))
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chassis::problem::{ERROR_DOMAIN, Problem, reason_of};
-use model::names::{Principal, RollbackName};
+use model::names::{DeployName, DeployNumber, Principal, RollbackName};
 use prost::Message;
 use proto::common::v1::ErrorReason;
 use tonic::{Code, Status};
@@ -80,6 +80,22 @@ pub(crate) fn deadline_exceeded(rollback: &RollbackName) -> StoredError {
          deployed; try again with a new request_id",
     );
     stored(problem, rollback)
+}
+
+/// Somebody cancelled the rollback before it was written.
+pub(crate) fn cancelled(rollback: &RollbackName, by: &Principal) -> StoredError {
+    let problem = Problem::new(
+        Code::Aborted,
+        ErrorReason::RollbackCancelled,
+        format!("{by} cancelled the rollback before its deploy was written: nothing was deployed"),
+    );
+    stored(problem, rollback)
+}
+
+/// The registry does not have a deploy any more that it has written.
+pub(crate) fn deploy_lost(rollback: &RollbackName, deploy: DeployNumber) -> StoredError {
+    let deploy = DeployName::new(rollback.deployment().clone(), deploy);
+    stored(Problem::not_found("deploy", &deploy), rollback)
 }
 
 /// Keeps an error as its callers are told it, with the name of the rollback.

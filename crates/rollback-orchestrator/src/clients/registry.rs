@@ -230,6 +230,36 @@ impl Registry {
             Err(status) => Err(Failure::new(DEPENDENCY, status)),
         }
     }
+
+    /// Looks once at the deploy that a rollback has written.
+    pub(crate) async fn look(
+        &self,
+        rollback: &RollbackName,
+        number: DeployNumber,
+    ) -> Result<Look, Failure> {
+        let request = GetDeployRequest {
+            name: DeployName::new(rollback.deployment().clone(), number).to_string(),
+        };
+        match self.client.clone().get_deploy(request).await {
+            Ok(response) => {
+                let found = decode::looked_at(response.into_inner(), rollback).map_err(unclear)?;
+                Ok(found.map_or(Look::Lost, Look::Found))
+            }
+            Err(status) if reason_of(&status) == Some(ErrorReason::ResourceNotFound) => {
+                Ok(Look::Lost)
+            }
+            Err(status) => Err(Failure::new(DEPENDENCY, status)),
+        }
+    }
+}
+
+/// What the history says of the deploy of a rollback.
+#[derive(Debug)]
+pub(crate) enum Look {
+    /// It is there.
+    Found(WrittenDeploy),
+    /// It is not there, though it was written.
+    Lost,
 }
 
 /// An answer that cannot be read says nothing of what happened.

@@ -1,6 +1,6 @@
 //! The record of an accepted rollback.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use model::deploys::Scope;
 use model::names::{DeployNumber, Principal, RollbackName};
 use model::permissions::PermissionSet;
@@ -37,6 +37,8 @@ pub(crate) struct Rollback {
     /// It cannot finish by itself as things stand.
     pub(crate) needs_attention: bool,
     pub(crate) steps: Vec<Step>,
+    /// Who asked to cancel it first; also where that came too late.
+    pub(crate) cancel: Option<Cancel>,
     pub(crate) write_deadline: DateTime<Utc>,
     pub(crate) create_time: DateTime<Utc>,
     pub(crate) update_time: DateTime<Utc>,
@@ -54,8 +56,10 @@ pub(crate) enum State {
     /// The new deploy is written.
     Succeeded {
         deploy: DeployNumber,
-        /// None where somebody else ships the deploy, and has not said that it runs.
-        roll_out: Option<RollOut>,
+        /// None while whoever ships the deploy has not said how that ended.
+        roll_out: Option<RollOutEnd>,
+        /// Until when that is waited for. None if the roll-out had ended when the deploy was written.
+        roll_out_deadline: Option<DateTime<Utc>>,
         end_time: DateTime<Utc>,
     },
     /// No deploy was written, and none ever will be.
@@ -63,6 +67,18 @@ pub(crate) enum State {
         error: StoredError,
         end_time: DateTime<Utc>,
     },
+    /// Somebody cancelled it: no deploy was written, and none ever will be.
+    Cancelled {
+        error: StoredError,
+        end_time: DateTime<Utc>,
+    },
+}
+
+/// That somebody asked to cancel a rollback.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cancel {
+    pub(crate) by: Principal,
+    pub(crate) time: DateTime<Utc>,
 }
 
 codes! {
@@ -76,22 +92,42 @@ codes! {
     }
 }
 
+impl State {
+    pub(crate) const fn name(&self) -> StateName {
+        match self {
+            Self::Pending => StateName::Pending,
+            Self::Running => StateName::Running,
+            Self::Succeeded { .. } => StateName::Succeeded,
+            Self::Failed { .. } => StateName::Failed,
+            Self::Cancelled { .. } => StateName::Cancelled,
+        }
+    }
+}
+
 impl Rollback {
     /// Whether nothing will change any more.
     pub(crate) const fn has_ended(&self) -> bool {
         match self.state {
             State::Pending | State::Running => false,
-            State::Succeeded { .. } | State::Failed { .. } => true,
+            State::Succeeded { .. } | State::Failed { .. } | State::Cancelled { .. } => true,
         }
     }
 }
 
 /// The deploy that a rollback wrote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct WrittenDeploy {
     pub(crate) number: DeployNumber,
     /// How its roll-out ended, if it has.
-    pub(crate) roll_out: Option<RollOut>,
+    pub(crate) roll_out: Option<RollOutEnd>,
+}
+
+/// How the roll-out of a deploy ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RollOutEnd {
+    pub(crate) how: RollOut,
+    /// Why, in words of whoever shipped the deploy. May be empty.
+    pub(crate) reason: String,
 }
 
 codes! {
@@ -99,6 +135,55 @@ codes! {
     RollOut {
         /// The deploy runs.
         Deployed = "DEPLOYED",
+        /// Whoever ships the deploy could not.
+        Failed = "FAILED",
+        /// A later deploy overtook it.
+        Superseded = "SUPERSEDED",
+        /// Nobody said that it ended, by its deadline.
+        TimedOut = "TIMED_OUT",
+    }
+}
+
+codes! {
+    /// How a rollback ends that has no deploy.
+    Ending {
+        Failed = "FAILED",
+        Cancelled = "CANCELLED",
+    }
+}
+
+/// How and why a rollback ends, once it is certain that it has no deploy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Closing {
+    pub(crate) ending: Ending,
+    pub(crate) error: StoredError,
+}
+
+/// How often the roll-out of a deploy is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Looks {
+    /// How long after the write until the first look. Then the pauses grow with the time that the
+    /// roll-out has taken.
+    pub(crate) first: TimeDelta,
+    pub(crate) longest: TimeDelta,
+}
+
+impl Looks {
+    /// When to look again at a roll-out that began at `start`: not later than at its deadline, unless
+    /// that has passed.
+    pub(crate) fn next(
+        self,
+        start: DateTime<Utc>,
+        deadline: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> DateTime<Utc> {
+        let Self { first, longest } = self;
+        let next = now + ((now - start) / 4).clamp(first, longest.max(first));
+        if deadline > now {
+            next.min(deadline)
+        } else {
+            next
+        }
     }
 }
 

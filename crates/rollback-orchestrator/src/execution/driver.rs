@@ -9,19 +9,24 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Inner;
+use super::cancels::Cancels;
 use crate::clients::authorization::{self, Permit};
 use crate::clients::failure::{self, Failure};
 use crate::clients::registry::{self, Write};
-use crate::domain::rollback::{StepKind, StoredError, WrittenDeploy};
+use crate::domain::rollback::{Closing, Ending, StepKind, StoredError, WrittenDeploy};
 use crate::store::{Attempt, Error, Job};
 
 /// How often the registry is asked in a row to close a rollback.
 const CLOSES_IN_A_ROW: u32 = 20;
 
+/// After how many failures in a row people are told. Fewer say that a service is being restarted.
+const FAILURES_TO_TELL: u32 = 3;
+
 /// Carries one rollback out.
 pub(super) struct Driver {
     inner: Arc<Inner>,
     stopping: watch::Receiver<bool>,
+    cancels: Cancels,
     job: Job,
     /// The permit in hand, which serves for one attempt.
     permit: Option<Permit>,
@@ -32,23 +37,27 @@ enum Written {
     /// The registry has written the deploy.
     Deploy(WrittenDeploy),
     /// There is no sense in trying any more.
-    GivenUp(StoredError),
+    GivenUp(Closing),
     /// The service stops.
     LetGo,
 }
 
-/// An attempt that failed, and in which step.
-struct Failed {
-    step: StepKind,
-    failure: Failure,
+/// How an attempt ended that has not written the deploy, as far as is known.
+enum Missed {
+    /// A step of it failed.
+    Failed(StepKind, Failure),
+    /// Somebody may have cancelled the rollback meanwhile, and nobody waited for the answer.
+    Interrupted,
 }
 
 impl Driver {
     pub(super) fn new(inner: Arc<Inner>, job: Job, permit: Option<Permit>) -> Self {
         let stopping = inner.stopping.subscribe();
+        let cancels = inner.cancels.of(job.fence.rollback);
         Self {
             inner,
             stopping,
+            cancels,
             job,
             permit,
         }
@@ -72,28 +81,29 @@ impl Driver {
     }
 
     async fn run(&mut self) -> Result<(), Error> {
-        let error = match self.job.closing.clone() {
-            Some(error) => error,
+        let closing = match self.job.closing.clone() {
+            Some(closing) => closing,
             None => match self.write_until_decided().await? {
                 Written::Deploy(deploy) => return self.succeed(deploy).await,
                 Written::LetGo => return self.inner.store.release(self.job.fence).await,
                 // Nothing can have been written.
-                Written::GivenUp(error) if !self.job.sent => return self.fail(&error).await,
-                Written::GivenUp(error) => {
+                Written::GivenUp(closing) if !self.job.sent => return self.end(&closing).await,
+                Written::GivenUp(closing) => {
                     let now = self.inner.environment.now();
                     let lease = &self.inner.patience.lease;
                     self.inner
                         .store
-                        .begin_close(self.job.fence, lease, &error, now)
+                        .begin_close(self.job.fence, lease, &closing, now)
                         .await?;
-                    error
+                    closing
                 }
             },
         };
-        self.close(error).await
+        self.close(closing).await
     }
 
-    /// Asks the registry to write the deploy until it has, or never will, or it is too late.
+    /// Asks the registry to write the deploy until it has, or never will, or it is too late, or
+    /// somebody cancels.
     async fn write_until_decided(&mut self) -> Result<Written, Error> {
         let mut failures = 0;
         loop {
@@ -108,13 +118,21 @@ impl Driver {
             let left = match begun {
                 Attempt::Begun(left) => left.to_std().unwrap_or_default(),
                 Attempt::TooLate => {
-                    return Ok(Written::GivenUp(failure::deadline_exceeded(&self.job.name)));
+                    let error = failure::deadline_exceeded(&self.job.name);
+                    return Ok(Written::GivenUp(failed_with(error)));
+                }
+                Attempt::Cancelled(by) => {
+                    return Ok(Written::GivenUp(Closing {
+                        ending: Ending::Cancelled,
+                        error: failure::cancelled(&self.job.name, &by),
+                    }));
                 }
             };
             self.job.sent = true;
-            let Failed { step, failure } = match self.attempt(left).await? {
+            let (step, failure) = match self.attempt(left).await? {
                 Ok(deploy) => return Ok(Written::Deploy(deploy)),
-                Err(failed) => failed,
+                Err(Missed::Interrupted) => continue,
+                Err(Missed::Failed(step, failure)) => (step, failure),
             };
 
             let given_up = match &failure {
@@ -126,7 +144,7 @@ impl Driver {
             let at_once = matches!(&failure, Failure::Permit(_)) && !renews;
             let error = self.note(step, failure.into_problem()).await?;
             if given_up {
-                return Ok(Written::GivenUp(error));
+                return Ok(Written::GivenUp(failed_with(error)));
             }
             if !at_once {
                 failures += 1;
@@ -138,22 +156,20 @@ impl Driver {
     }
 
     /// One attempt, whose calls end in the time that is left.
-    async fn attempt(&mut self, left: Duration) -> Result<Result<WrittenDeploy, Failed>, Error> {
+    async fn attempt(&mut self, left: Duration) -> Result<Result<WrittenDeploy, Missed>, Error> {
         let end = Instant::now() + left;
         let permit = match self.permit.take() {
             Some(permit) => permit,
             None => {
                 let renewal = self.inner.authorization.renew(&self.job.name);
-                match by(end, authorization::DEPENDENCY, renewal).await {
+                let renewal = by(end, authorization::DEPENDENCY, renewal);
+                match unless(&mut self.cancels, StepKind::Authorize, renewal).await {
                     Ok(permit) => {
                         let now = self.inner.environment.now();
                         self.inner.store.end_authorize(self.job.fence, now).await?;
                         permit
                     }
-                    Err(failure) => {
-                        let step = StepKind::Authorize;
-                        return Ok(Err(Failed { step, failure }));
-                    }
+                    Err(missed) => return Ok(Err(missed)),
                 }
             }
         };
@@ -166,33 +182,35 @@ impl Driver {
             description: &order.description,
             permit: &permit,
         });
-        let written = by(end, registry::DEPENDENCY, writing).await;
-        let step = StepKind::Write;
-        Ok(written.map_err(|failure| Failed { step, failure }))
+        let writing = by(end, registry::DEPENDENCY, writing);
+        Ok(unless(&mut self.cancels, StepKind::Write, writing).await)
     }
 
     /// Finds out from the registry whether there is a deploy after all, and makes sure that otherwise
     /// there never will be. Nothing else may end a rollback that was given up.
     ///
-    /// A registry that does not say so for long is left alone until the lease expires, so that a
-    /// rollback that cannot be closed does not keep others from being taken up.
-    async fn close(&mut self, error: StoredError) -> Result<(), Error> {
+    /// A registry that does not say so for long is left alone until the lease expires. From then on it
+    /// is asked once each time, so that rollbacks that cannot be closed keep no others from being taken
+    /// up, however many they are.
+    async fn close(&mut self, closing: Closing) -> Result<(), Error> {
         let mut failures = 0;
         loop {
             let failure = match self.inner.registry.close(&self.job.name).await {
                 Ok(Some(deploy)) => return self.succeed(deploy).await,
-                Ok(None) => return self.fail(&error).await,
+                Ok(None) => return self.end(&closing).await,
                 Err(failure) => failure,
             };
             self.note(StepKind::Write, failure.into_problem()).await?;
+            failures += 1;
+            let told_before = self.job.needs_attention;
+            let needs_attention = told_before || failures >= FAILURES_TO_TELL;
             let now = self.inner.environment.now();
             let lease = &self.inner.patience.lease;
             self.inner
                 .store
-                .renew_lease(self.job.fence, lease, true, now)
+                .renew_lease(self.job.fence, lease, needs_attention, now)
                 .await?;
-            failures += 1;
-            if failures == CLOSES_IN_A_ROW {
+            if told_before || failures == CLOSES_IN_A_ROW {
                 return Ok(());
             }
             if !self.pause(failures).await {
@@ -214,11 +232,13 @@ impl Driver {
         Ok(error)
     }
 
-    /// Waits before the next attempt. False if the service stops meanwhile.
+    /// Waits before the next attempt, which may find that the rollback is cancelled. False if the
+    /// service stops meanwhile.
     async fn pause(&mut self, failures: u32) -> bool {
         let (first, most) = self.inner.patience.pauses;
         tokio::select! {
             () = tokio::time::sleep(backoff::pause(failures, first, most)) => true,
+            () = self.cancels.next() => true,
             // An error would say that the service is gone.
             _ = self.stopping.wait_for(|stopping| *stopping) => false,
         }
@@ -228,18 +248,48 @@ impl Driver {
         let now = self.inner.environment.now();
         self.inner
             .store
-            .succeed(self.job.fence, deploy, now)
+            .succeed(self.job.fence, &deploy, &self.inner.patience.follow, now)
             .await?;
         let deploy = deploy.number;
         tracing::info!(rollback = %self.job.name, %deploy, "the rollback is written");
         Ok(())
     }
 
-    async fn fail(&self, error: &StoredError) -> Result<(), Error> {
+    async fn end(&self, closing: &Closing) -> Result<(), Error> {
         let now = self.inner.environment.now();
-        self.inner.store.fail(self.job.fence, error, now).await?;
-        tracing::warn!(rollback = %self.job.name, "the rollback failed; nothing was deployed");
+        self.inner
+            .store
+            .end_without_deploy(self.job.fence, closing, now)
+            .await?;
+        let rollback = &self.job.name;
+        match closing.ending {
+            Ending::Failed => {
+                tracing::warn!(%rollback, "the rollback failed; nothing was deployed")
+            }
+            Ending::Cancelled => tracing::info!(%rollback, "the rollback is cancelled"),
+        }
         Ok(())
+    }
+}
+
+const fn failed_with(error: StoredError) -> Closing {
+    Closing {
+        ending: Ending::Failed,
+        error,
+    }
+}
+
+/// The outcome of a call, unless somebody cancels the rollback first. Whether a call that nobody waits
+/// for has been carried out, only closing the rollback tells.
+async fn unless<T>(
+    cancels: &mut Cancels,
+    step: StepKind,
+    call: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Missed> {
+    tokio::select! {
+        biased;
+        outcome = call => outcome.map_err(|failure| Missed::Failed(step, failure)),
+        () = cancels.next() => Err(Missed::Interrupted),
     }
 }
 

@@ -7,10 +7,12 @@
 //! stored ([`recovery`]). Two drivers of one rollback do no harm: the registry writes one deploy for
 //! a rollback id, and only one of the two can write down how it ended.
 //!
-//! After something may have been sent to the registry, a rollback fails only once the registry has
-//! said that there is no deploy and never will be.
+//! After something may have been sent to the registry, a rollback fails or is cancelled only once the
+//! registry has said that there is no deploy and never will be.
 
+mod cancels;
 mod driver;
+mod following;
 mod recovery;
 #[cfg(test)]
 mod tests;
@@ -20,20 +22,25 @@ use std::time::Duration;
 
 use chassis::environment::Environment;
 use chrono::TimeDelta;
-use model::names::RollbackName;
+use model::names::{RollbackId, RollbackName};
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use self::cancels::Canceller;
 use self::driver::Driver;
 use crate::clients::authorization::{Authorization, Permit};
 use crate::clients::registry::Registry;
 use crate::domain::rollback::Rollback;
-use crate::store::{self, Acceptance, Lease, NewRollback, Store};
+use crate::store::{self, Acceptance, Follow, Lease, NewRollback, Store};
 
 /// How many rollbacks of others one replica carries out at a time.
 const MOST_TAKEN_UP: usize = 32;
+
+/// How many roll-outs one replica looks at at a time. It is room of their own, so that a slow registry
+/// holds up no write.
+const MOST_LOOKED_AT: usize = 8;
 
 /// How often a caller's rollback is looked at while somebody else carries it out.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -50,8 +57,10 @@ pub(crate) struct Patience {
     pub(crate) lease: Lease,
     /// The first pause after a failed attempt, and the longest.
     pub(crate) pauses: (Duration, Duration),
-    /// How often to look for rollbacks that nobody carries out any more.
+    /// How often to look for rollbacks that nobody carries out any more, and for roll-outs to look at.
     pub(crate) poll: Duration,
+    /// How the roll-outs of written deploys are followed.
+    pub(crate) follow: Follow,
 }
 
 /// All drivers of this replica. Cheap to clone.
@@ -66,6 +75,8 @@ struct Inner {
     patience: Patience,
     drivers: Mutex<JoinSet<()>>,
     room: Arc<Semaphore>,
+    room_to_look: Arc<Semaphore>,
+    cancels: Canceller,
     stopping: watch::Sender<bool>,
 }
 
@@ -99,6 +110,8 @@ impl Execution {
             patience,
             drivers: Mutex::default(),
             room: Arc::new(Semaphore::new(MOST_TAKEN_UP)),
+            room_to_look: Arc::new(Semaphore::new(MOST_LOOKED_AT)),
+            cancels: Canceller::new(),
             stopping: watch::Sender::new(false),
         }))
     }
@@ -180,6 +193,12 @@ impl Execution {
                 _ = stopping.changed() => {}
             }
         }
+    }
+
+    /// Tells the driver of a rollback, if it is one of this replica, that it is cancelled. Others learn
+    /// of it when they try again.
+    pub(crate) fn cancelled(&self, rollback: RollbackId) {
+        self.0.cancels.tell(rollback);
     }
 
     /// Tells drivers to let go of what they cannot finish at once.

@@ -1,4 +1,4 @@
-//! Finishing what others have left.
+//! Finishing what others have left, and following what was written.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::store;
 
 impl Execution {
     /// Takes up, until the service stops, the rollbacks that nobody carries out any more: those whose
-    /// process died, and those that a stopping service let go of.
+    /// process died, and those that a stopping service let go of. Roll-outs are followed beside that.
     pub(crate) async fn recover(self) {
         let mut stopping = self.0.stopping.subscribe();
         loop {
@@ -19,6 +19,9 @@ impl Execution {
                     cause = chain(&error),
                     "cannot look for rollbacks to take up"
                 );
+            }
+            if let Err(error) = self.follow_all().await {
+                tracing::warn!(cause = chain(&error), "cannot look for roll-outs to follow");
             }
             tokio::select! {
                 () = tokio::time::sleep(self.0.patience.poll) => {}

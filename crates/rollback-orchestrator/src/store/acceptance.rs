@@ -147,6 +147,7 @@ async fn accept(
         order: order.clone(),
         sent: false,
         closing: None,
+        needs_attention: false,
     })))
 }
 

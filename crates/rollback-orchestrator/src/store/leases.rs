@@ -5,10 +5,10 @@ use model::names::{RollbackId, RollbackName};
 use uuid::Uuid;
 
 use super::audit::{Entry, Subject, record};
-use super::rollbacks::{OrderRow, parse};
+use super::rollbacks::{OrderRow, parse, unknown};
 use super::{Error, Fence, Store, fenced};
 use crate::domain::audit::{Event, is_told};
-use crate::domain::rollback::{Order, StoredError};
+use crate::domain::rollback::{Closing, Ending, Order, StoredError};
 
 /// Who carries rollbacks out, and for how long without a sign of life.
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +25,10 @@ pub(crate) struct Job {
     pub(crate) order: Order,
     /// Whether anything can have been sent to the registry.
     pub(crate) sent: bool,
-    /// What the rollback fails with, if that was decided, once there is no deploy for certain.
-    pub(crate) closing: Option<StoredError>,
+    /// How the rollback ends, if that was decided, once there is no deploy for certain.
+    pub(crate) closing: Option<Closing>,
+    /// Whether that was not to be found out so far.
+    pub(crate) needs_attention: bool,
 }
 
 #[derive(sqlx::FromRow)]
@@ -34,7 +36,9 @@ struct JobRow {
     #[sqlx(flatten)]
     order: OrderRow,
     state: String,
+    needs_attention: bool,
     error: Option<Vec<u8>>,
+    closing: Option<String>,
     fence: i64,
 }
 
@@ -92,24 +96,10 @@ impl Store {
                 )
                 .await?;
             fenced(changed)?;
-            let changed = tx
-                .fetch_optional::<Subject>(
-                    "UPDATE rollbacks
-                         SET needs_attention = $3, update_time = $4, version = version + 1
-                         WHERE id = $1 AND fence = $2 AND needs_attention <> $3
-                         RETURNING id, deployment, state",
-                    args![fence.rollback.get(), fence.counter, needs_attention, now],
-                )
-                .await?;
-            let Some(subject) = changed else {
-                return Ok(());
-            };
-            let event = if needs_attention {
-                Event::AttentionNeeded
-            } else {
-                Event::AttentionCleared
-            };
-            record(tx, &subject, now, vec![Entry::own(event)]).await
+            match set_attention(tx, fence, needs_attention, now).await? {
+                Some((subject, told)) => record(tx, &subject, now, vec![told]).await,
+                None => Ok(()),
+            }
         })
     }
 
@@ -126,6 +116,30 @@ impl Store {
             fenced(changed)
         })
     }
+}
+
+/// Says whether people are needed, and returns what to tell of that, if it changes.
+pub(super) async fn set_attention(
+    tx: &mut Connection,
+    fence: Fence,
+    needed: bool,
+    now: DateTime<Utc>,
+) -> Result<Option<(Subject, Entry)>, Error> {
+    let changed = tx
+        .fetch_optional::<Subject>(
+            "UPDATE rollbacks
+             SET needs_attention = $3, update_time = $4, version = version + 1
+             WHERE id = $1 AND fence = $2 AND needs_attention <> $3
+             RETURNING id, deployment, state",
+            args![fence.rollback.get(), fence.counter, needed, now],
+        )
+        .await?;
+    let event = if needed {
+        Event::AttentionNeeded
+    } else {
+        Event::AttentionCleared
+    };
+    Ok(changed.map(|subject| (subject, Entry::own(event))))
 }
 
 /// The outer condition is judged again by PostgreSQL once the row's lock is had: of two who chose
@@ -146,8 +160,8 @@ async fn take_up(
                          LIMIT 1)
                AND state IN ('PENDING', 'RUNNING') AND lease_expire_time <= $3
              RETURNING id, deployment, deployment_uid, created_by, target, expected_latest,
-                 replaced, scope, description, permissions, plan_digest, acknowledged, state, error,
-                 fence",
+                 replaced, scope, description, permissions, plan_digest, acknowledged, state,
+                 needs_attention, error, closing, fence",
             args![lease.owner, database_time + lease.duration, database_time],
         )
         .await?;
@@ -170,11 +184,21 @@ impl TryFrom<JobRow> for Job {
         let JobRow {
             order,
             state,
+            needs_attention,
             error,
+            closing,
             fence,
         } = row;
         let rollback = RollbackId::new(order.id);
         let name = RollbackName::new(parse("deployment", &order.deployment)?, rollback);
+        let closing = match (closing, error) {
+            (Some(ending), Some(error)) => Some(Closing {
+                ending: Ending::from_name(&ending).ok_or_else(|| unknown("closing", &ending))?,
+                error: StoredError(error),
+            }),
+            (None, None) => None,
+            (closing, _) => return Err(unknown("closing", closing.as_deref().unwrap_or_default())),
+        };
         Ok(Self {
             fence: Fence {
                 rollback,
@@ -183,7 +207,8 @@ impl TryFrom<JobRow> for Job {
             name,
             order: order.try_into()?,
             sent: state != "PENDING",
-            closing: error.map(StoredError),
+            closing,
+            needs_attention,
         })
     }
 }

@@ -3,6 +3,8 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`acceptance`] | accepting a rollback, at most one unwritten one for each Deployment |
+//! | [`cancelling`] | that somebody wants it cancelled |
+//! | [`following`] | the roll-outs of deploys that somebody else ships |
 //! | [`leases`] | whose turn it is to carry a rollback out |
 //! | [`progress`] | what whoever carries it out writes down |
 //! | [`rollbacks`] | reading the record |
@@ -13,6 +15,8 @@
 
 mod acceptance;
 mod audit;
+mod cancelling;
+mod following;
 mod leases;
 mod progress;
 mod rollbacks;
@@ -25,6 +29,7 @@ use model::names::RollbackId;
 
 pub(crate) use acceptance::{Acceptance, NewRollback, RequestKey, StepTimes};
 pub(crate) use audit::{Kept, Refusal};
+pub(crate) use following::{Follow, Followed, Looked};
 pub(crate) use leases::{Job, Lease};
 pub(crate) use progress::Attempt;
 

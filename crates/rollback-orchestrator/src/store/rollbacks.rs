@@ -9,7 +9,9 @@ use uuid::Uuid;
 
 use super::{Error, Store};
 use crate::domain::history::DeploymentUid;
-use crate::domain::rollback::{Order, RollOut, Rollback, State, Step, StepKind, StoredError};
+use crate::domain::rollback::{
+    Cancel, Order, RollOut, RollOutEnd, Rollback, State, Step, StepKind, StoredError,
+};
 use crate::domain::warning::WarningCode;
 
 /// Stands for a roll-out that has not ended as far as is known: a deploy that is written has a
@@ -51,6 +53,10 @@ struct Row {
     needs_attention: bool,
     deploy: Option<i64>,
     roll_out: Option<String>,
+    roll_out_reason: Option<String>,
+    roll_out_deadline: Option<i64>,
+    cancelled_by: Option<String>,
+    cancel_time: Option<i64>,
     error: Option<Vec<u8>>,
     write_deadline: i64,
     create_time: i64,
@@ -71,7 +77,8 @@ macro_rules! select_rollback {
             "SELECT r.id, r.deployment, r.deployment_uid, r.created_by, r.target,
                  r.expected_latest, r.replaced, r.scope, r.description, r.permissions,
                  r.plan_digest, r.acknowledged, r.request_body, r.state, r.needs_attention,
-                 r.deploy, r.roll_out, r.error, r.write_deadline, r.create_time, r.update_time,
+                 r.deploy, r.roll_out, r.roll_out_reason, r.roll_out_deadline, r.cancelled_by,
+                 r.cancel_time, r.error, r.write_deadline, r.create_time, r.update_time,
                  r.end_time, r.version, s.kind AS step_kind, s.attempts AS step_attempts,
                  s.start_time AS step_start_time, s.end_time AS step_end_time,
                  s.error AS step_error
@@ -154,6 +161,10 @@ fn rollback(rows: Vec<Row>) -> Result<Option<(Rollback, Vec<u8>)>, database::Err
         needs_attention,
         deploy,
         roll_out,
+        roll_out_reason,
+        roll_out_deadline,
+        cancelled_by,
+        cancel_time,
         error,
         write_deadline,
         create_time,
@@ -173,15 +184,31 @@ fn rollback(rows: Vec<Row>) -> Result<Option<(Rollback, Vec<u8>)>, database::Err
             deploy: number(deploy)?,
             roll_out: match roll_out.as_str() {
                 NOT_ENDED => None,
-                text => Some(RollOut::from_name(text).ok_or_else(|| unknown("roll_out", text))?),
+                text => Some(RollOutEnd {
+                    how: RollOut::from_name(text).ok_or_else(|| unknown("roll_out", text))?,
+                    reason: roll_out_reason.unwrap_or_default(),
+                }),
             },
+            roll_out_deadline: roll_out_deadline.map(time).transpose()?,
             end_time: time(end_time)?,
         },
         ("FAILED", None, None, Some(error), Some(end_time)) => State::Failed {
             error: StoredError(error),
             end_time: time(end_time)?,
         },
+        ("CANCELLED", None, None, Some(error), Some(end_time)) => State::Cancelled {
+            error: StoredError(error),
+            end_time: time(end_time)?,
+        },
         (state, ..) => return Err(unknown("state", state)),
+    };
+    let cancel = match (cancelled_by, cancel_time) {
+        (Some(by), Some(asked)) => Some(Cancel {
+            by: parse("cancelled_by", &by)?,
+            time: time(asked)?,
+        }),
+        (None, None) => None,
+        (by, _) => return Err(unknown("cancelled_by", by.as_deref().unwrap_or_default())),
     };
     let name = RollbackName::new(
         parse("deployment", &order.deployment)?,
@@ -193,6 +220,7 @@ fn rollback(rows: Vec<Row>) -> Result<Option<(Rollback, Vec<u8>)>, database::Err
         state,
         needs_attention,
         steps,
+        cancel,
         write_deadline: time(write_deadline)?,
         create_time: time(create_time)?,
         update_time: time(update_time)?,
@@ -261,7 +289,7 @@ fn names(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').filter(|name| !name.is_empty())
 }
 
-fn number(number: i64) -> Result<DeployNumber, database::Error> {
+pub(super) fn number(number: i64) -> Result<DeployNumber, database::Error> {
     DeployNumber::new(number).map_err(database::Error::corrupt)
 }
 
@@ -273,6 +301,6 @@ pub(super) fn parse<T: FromStr<Err: fmt::Display>>(
         .map_err(|error| database::Error::corrupt(format!("{column}: {error}")))
 }
 
-fn unknown(column: &str, text: &str) -> database::Error {
+pub(super) fn unknown(column: &str, text: &str) -> database::Error {
     database::Error::corrupt(format!("{column} is `{text}`, which does not fit"))
 }

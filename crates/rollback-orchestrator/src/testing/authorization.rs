@@ -30,6 +30,8 @@ pub(crate) struct State {
     pub(crate) check_error: Option<Status>,
     /// The next permits fail with these; after that they are given.
     pub(crate) permit_errors: VecDeque<Status>,
+    /// No permit is answered.
+    pub(crate) hangs: bool,
     /// Every renewal fails with this.
     pub(crate) renewal_error: Option<Status>,
     /// How often permission was checked.
@@ -92,6 +94,10 @@ impl AuthorizationService for FakeAuthorization {
         request: Request<IssuePermitRequest>,
     ) -> Result<Response<IssuePermitResponse>, Status> {
         let request = request.into_inner();
+        let hangs = self.state().hangs;
+        if hangs {
+            std::future::pending::<()>().await;
+        }
         let mut state = self.state();
         if let Some(error) = state.permit_errors.pop_front() {
             return Err(error);

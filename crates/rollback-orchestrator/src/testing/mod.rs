@@ -25,10 +25,10 @@ pub(crate) use registry::{Act, FakeRegistry};
 use crate::clients::authorization::Authorization;
 use crate::clients::registry::Registry;
 use crate::domain::history::DeploymentUid;
-use crate::domain::rollback::Order;
+use crate::domain::rollback::{Looks, Order};
 use crate::domain::samples::{all_push, number};
 use crate::execution::{Execution, Patience};
-use crate::store::{Lease, NewRollback, StepTimes, Store};
+use crate::store::{Follow, Lease, NewRollback, StepTimes, Store};
 
 /// How long a test waits for what must come.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -105,6 +105,13 @@ pub(crate) fn patience() -> Patience {
         },
         pauses: (Duration::from_millis(5), Duration::from_millis(20)),
         poll: Duration::from_millis(10),
+        follow: Follow {
+            within: TimeDelta::seconds(30),
+            looks: Looks {
+                first: TimeDelta::milliseconds(5),
+                longest: TimeDelta::milliseconds(20),
+            },
+        },
     }
 }
 

@@ -41,8 +41,17 @@ pub(crate) struct State {
     pub(crate) every_write: Option<Act>,
     /// What to do with every close that is not in `closes`.
     pub(crate) every_close: Option<Act>,
+    /// What to do with the next looks at a deploy that a rollback has made; after that, as asked.
+    pub(crate) looks: VecDeque<Act>,
+    /// What to do with every look that is not in `looks`.
+    pub(crate) every_look: Option<Act>,
+    pub(crate) look_calls: u32,
+    /// What state the deploys of rollbacks are in, and why. DEPLOYED if None.
+    pub(crate) roll_out: Option<(DeployState, &'static str)>,
     /// The deploys that rollbacks have made.
     pub(crate) deploys: HashMap<String, i64>,
+    /// Every rollback that a deploy was asked for.
+    pub(crate) asked: HashSet<String>,
     pub(crate) closed: HashSet<String>,
     /// Every permit that arrived, in order.
     pub(crate) permits: Vec<String>,
@@ -82,6 +91,8 @@ impl FakeRegistry {
 
     fn deploy(&self, rollback: &str) -> Option<Deploy> {
         let number = *self.state().deploys.get(rollback)?;
+        let roll_out = self.state().roll_out;
+        let (state, reason) = roll_out.unwrap_or((DeployState::Deployed, ""));
         let origin = RollbackOrigin {
             rollback: rollback.to_owned(),
             ..Default::default()
@@ -89,9 +100,22 @@ impl FakeRegistry {
         Some(Deploy {
             number,
             rollback: Some(origin),
-            state: DeployState::Deployed.into(),
+            state: state.into(),
+            state_reason: reason.to_owned(),
             ..Default::default()
         })
+    }
+
+    /// The rollback that made a deploy. Each Deployment has at most one here.
+    fn maker(&self, deploy: &str) -> Option<String> {
+        let (deployment, number) = deploy.split_once("/deploys/")?;
+        let of = format!("{deployment}/rollbacks/");
+        let state = self.state();
+        let made = |(rollback, made): &(&String, &i64)| {
+            rollback.starts_with(&of) && made.to_string() == number
+        };
+        let (rollback, _) = state.deploys.iter().find(made)?;
+        Some(rollback.clone())
     }
 
     async fn perform<T>(
@@ -125,6 +149,7 @@ impl DeployRegistryService for FakeRegistry {
         let act = {
             let mut state = self.state();
             state.permits.push(request.permit);
+            state.asked.insert(request.rollback.clone());
             if state.closed.contains(&request.rollback) {
                 return Err(closed());
             }
@@ -186,12 +211,19 @@ impl DeployRegistryService for FakeRegistry {
         &self,
         request: Request<GetDeployRequest>,
     ) -> Result<Response<GetDeployResponse>, Status> {
-        let deploy = self
-            .state()
-            .history
-            .get(&request.into_inner().name)
-            .cloned();
+        let name = request.into_inner().name;
         let missing = || refusal(Code::NotFound, ErrorReason::ResourceNotFound);
+        if let Some(rollback) = self.maker(&name) {
+            let act = {
+                let mut state = self.state();
+                state.look_calls += 1;
+                let every = state.every_look.clone();
+                state.looks.pop_front().or(every).unwrap_or(Act::Obey)
+            };
+            let deploy = self.deploy(&rollback);
+            return Self::perform(act, || Ok(GetDeployResponse { deploy })).await;
+        }
+        let deploy = self.state().history.get(&name).cloned();
         Ok(Response::new(GetDeployResponse {
             deploy: Some(deploy.ok_or_else(missing)?),
         }))

@@ -1,7 +1,5 @@
 //! Why a rollback was not carried out, or not yet, as the caller is told.
 
-use std::time::Duration;
-
 use chassis::identity::Caller;
 use chassis::problem::{Problem, comma_separated};
 use model::names::{DeploymentName, RollbackName};
@@ -64,16 +62,6 @@ pub(super) fn in_progress(rollback: &RollbackName) -> Problem {
         format!("{rollback} is accepted and not written yet: wait for it, then plan again"),
     )
     .with("rollback", rollback)
-}
-
-pub(super) fn unfinished(rollback: &RollbackName) -> Problem {
-    Problem::new(
-        Code::Unavailable,
-        ErrorReason::RollbackUnfinished,
-        format!("{rollback} is accepted and goes on by itself: read it with GetRollback"),
-    )
-    .with("rollback", rollback)
-    .retry_after(Duration::from_secs(1))
 }
 
 /// The same request was accepted between the look and the insert: the caller looks again.

@@ -1,15 +1,13 @@
 //! Keeping who asked for a rollback and was refused.
 
 use chassis::identity::Caller;
-use chassis::problem::{Problem, chain};
+use chassis::problem::Problem;
 use model::names::DeploymentName;
 use model::permissions::PermissionSet;
 
 use super::wanted::Wanted;
-use crate::api::Api;
-use crate::clients::failure;
+use crate::api::{Api, refusals};
 use crate::domain::audit::{AuditedRequest, Event};
-use crate::store::{Kept, Refusal};
 
 /// What was asked for, as far as it is known before there is a plan.
 pub(super) fn asked(wanted: &Wanted) -> AuditedRequest {
@@ -35,8 +33,7 @@ pub(super) fn asked(wanted: &Wanted) -> AuditedRequest {
     }
 }
 
-/// Keeps that the caller was refused, and returns what it is told. That it could not be kept is nothing
-/// to the caller.
+/// Keeps that the caller was refused, and returns what it is told.
 pub(super) async fn record(
     service: &Api,
     caller: &Caller,
@@ -44,26 +41,9 @@ pub(super) async fn record(
     asked: AuditedRequest,
     problem: Problem,
 ) -> Problem {
-    let (error, problem) = failure::kept(problem);
-    let refusal = Refusal {
-        deployment: deployment.clone(),
-        principal: caller.principal().clone(),
-        rollback: None,
-        event: Event::RollbackRefused {
-            request: Box::new(asked),
-            error,
-        },
+    let event = |error| Event::RollbackRefused {
+        request: Box::new(asked),
+        error,
     };
-    let now = service.environment.now();
-    match service.store.record_refusal(&refusal, now).await {
-        Ok(Kept::Yes) => {}
-        Ok(Kept::TooMany) => {
-            let principal = caller.principal();
-            tracing::warn!(%deployment, %principal, "a refused rollback is not kept: too many in this hour");
-        }
-        Err(error) => {
-            tracing::error!(%deployment, cause = chain(&error), "cannot keep a refused rollback");
-        }
-    }
-    problem
+    refusals::keep(service, caller, deployment, None, problem, event).await
 }

@@ -152,6 +152,7 @@ impl Service {
             rollbacks: RollbackArgs {
                 write_deadline_seconds,
                 lease_seconds: 15,
+                roll_out_deadline_seconds: 3600,
             },
         };
         let listener = chassis::server::listen("127.0.0.1:0".parse().unwrap())

@@ -18,7 +18,7 @@ use crate::domain::history::{
     Target,
 };
 use crate::domain::revision::{Bundle, DbtBundle, Image, Revision};
-use crate::domain::rollback::{RollOut, WrittenDeploy};
+use crate::domain::rollback::{RollOut, RollOutEnd, WrittenDeploy};
 
 /// An answer of the registry that makes no sense.
 #[derive(Debug, thiserror::Error)]
@@ -198,6 +198,21 @@ pub(super) fn closed(
     deploy.map(|deploy| deploy_of(deploy, rollback)).transpose()
 }
 
+/// The deploy of a rollback, as the history tells it. None if it is of another one: the registry has
+/// lost ours, and has given its number again.
+pub(super) fn looked_at(
+    response: wire::GetDeployResponse,
+    rollback: &RollbackName,
+) -> Result<Option<WrittenDeploy>, Malformed> {
+    let wire::GetDeployResponse { deploy } = response;
+    let deploy = required("deploy", deploy)?;
+    let origin = deploy.rollback.as_ref();
+    if origin.is_none_or(|origin| origin.rollback != rollback.to_string()) {
+        return Ok(None);
+    }
+    deploy_of(deploy, rollback).map(Some)
+}
+
 /// A deploy that the rollback is said to have made.
 fn deploy_of(deploy: wire::Deploy, rollback: &RollbackName) -> Result<WrittenDeploy, Malformed> {
     let origin = required("rollback", deploy.rollback.as_ref())?;
@@ -207,14 +222,11 @@ fn deploy_of(deploy: wire::Deploy, rollback: &RollbackName) -> Result<WrittenDep
             origin.rollback
         )));
     }
-    let roll_out = match wire::DeployState::try_from(deploy.state) {
+    let how = match wire::DeployState::try_from(deploy.state) {
+        Ok(wire::DeployState::Pending | wire::DeployState::RollingOut) => None,
         Ok(wire::DeployState::Deployed) => Some(RollOut::Deployed),
-        Ok(
-            wire::DeployState::Pending
-            | wire::DeployState::RollingOut
-            | wire::DeployState::Failed
-            | wire::DeployState::Superseded,
-        ) => None,
+        Ok(wire::DeployState::Failed) => Some(RollOut::Failed),
+        Ok(wire::DeployState::Superseded) => Some(RollOut::Superseded),
         Ok(wire::DeployState::Unspecified) | Err(_) => {
             return Err(Malformed(format!(
                 "{} is no state of a deploy",
@@ -224,7 +236,10 @@ fn deploy_of(deploy: wire::Deploy, rollback: &RollbackName) -> Result<WrittenDep
     };
     Ok(WrittenDeploy {
         number: number(&deploy)?,
-        roll_out,
+        roll_out: how.map(|how| RollOutEnd {
+            how,
+            reason: deploy.state_reason,
+        }),
     })
 }
 
@@ -447,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_deploy_that_is_deployed_is_said_to_run() {
+    fn a_final_state_of_a_deploy_is_how_its_roll_out_ended() {
         let rollback = "workspaces/w/deployments/d/rollbacks/00000000-0000-0000-0000-000000000001";
         let read = |state: i32| {
             let deploy = wire::Deploy {
@@ -457,18 +472,27 @@ mod tests {
                     ..Default::default()
                 }),
                 state,
+                state_reason: "because".to_owned(),
                 ..Default::default()
             };
             let written = deploy_of(deploy, &rollback.parse().unwrap());
             written.map(|written| written.roll_out).ok()
         };
         let found = (0..=6).map(read).collect::<Vec<_>>();
-        let runs = Some(Some(RollOut::Deployed));
-        let unknown = Some(None);
-        assert_eq!(
-            found,
-            [None, unknown, unknown, runs, unknown, unknown, None]
-        );
+        let ended = |how| {
+            let reason = "because".to_owned();
+            Some(Some(RollOutEnd { how, reason }))
+        };
+        let expected = [
+            None,
+            Some(None),
+            Some(None),
+            ended(RollOut::Deployed),
+            ended(RollOut::Failed),
+            ended(RollOut::Superseded),
+            None,
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -74,7 +74,10 @@ async fn a_request_is_accepted_once(db: TestDatabase) {
     assert!(matches!(repeated, Acceptance::Repeated));
 
     // For ever, also once it has ended.
-    store.fail(job.fence, &error("no"), now()).await.unwrap();
+    store
+        .end_without_deploy(job.fence, &failed("no"), now())
+        .await
+        .unwrap();
     let repeated = store.accept(&again, &lease(LONG), now()).await.unwrap();
     assert!(matches!(repeated, Acceptance::Repeated));
     assert_eq!(store.rollback(&again.name).await.unwrap(), None);
@@ -127,7 +130,10 @@ async fn two_rollbacks_of_one_deployment_are_never_unwritten_at_once(db: TestDat
         assert!(matches!(second, Acceptance::InProgress(name) if name == first.name));
         begin(&store, job.fence).await;
     }
-    store.succeed(job.fence, shipped(7), now()).await.unwrap();
+    store
+        .succeed(job.fence, &shipped(7), &FOLLOW, now())
+        .await
+        .unwrap();
     assert_eq!(
         store
             .in_progress(first.name.deployment(), uid)

@@ -5,7 +5,7 @@ use model::names::Principal;
 
 use super::*;
 use crate::domain::audit::{Attempted, AuditEvent, Event};
-use crate::domain::rollback::{State, StepKind};
+use crate::domain::rollback::{State, StateName, StepKind};
 
 on_both_databases!(crate::store::MIGRATIONS;
     a_rollback_that_goes_well_is_told_from_its_acceptance_to_its_roll_out,
@@ -15,6 +15,9 @@ on_both_databases!(crate::store::MIGRATIONS;
     a_take_up_is_told,
     attention_is_told_when_it_changes,
     what_repeats_itself_is_told_ever_more_rarely,
+    a_cancel_is_told_and_whose_it_is,
+    a_roll_out_is_told_to_its_end,
+    a_look_that_fails_again_and_again_is_told_ever_more_rarely,
     who_did_it_is_told,
     nothing_is_done_that_cannot_be_told,
     nothing_is_told_that_was_not_done,
@@ -79,8 +82,8 @@ impl Told {
     }
 
     async fn begin_close(&self) {
-        let (store, lease, error) = (&self.store, lease(LONG), error("no"));
-        let begun = store.begin_close(self.fence, &lease, &error, now());
+        let (store, lease, closing) = (&self.store, lease(LONG), failed("no"));
+        let begun = store.begin_close(self.fence, &lease, &closing, now());
         begun.await.unwrap();
     }
 
@@ -91,14 +94,45 @@ impl Told {
     }
 
     async fn succeed(&self) {
-        let succeeded = self.store.succeed(self.fence, shipped(7), now());
+        self.written(&shipped(7)).await;
+    }
+
+    async fn written(&self, deploy: &WrittenDeploy) {
+        let succeeded = self.store.succeed(self.fence, deploy, &FOLLOW, now());
         succeeded.await.unwrap();
     }
 
+    async fn cancel(&self) {
+        let bob = Principal::user("bob@example.com").unwrap();
+        let error = error("cancelled");
+        let cancelled = self.store.cancel(&self.name, &bob, &error, now());
+        cancelled.await.unwrap();
+    }
+
+    async fn look(&self, error: Option<StoredError>, needs_attention: bool) {
+        let followed = self.store.follow(&lease(LONG)).await.unwrap().unwrap();
+        let looked = Looked {
+            error,
+            needs_attention,
+        };
+        let looked = self
+            .store
+            .look_again(&followed, &looked, FOLLOW.looks, now());
+        looked.await.unwrap();
+    }
+
+    async fn end_roll_out(&self, how: RollOut) {
+        let followed = self.store.follow(&lease(LONG)).await.unwrap().unwrap();
+        let reason = String::new();
+        let end = RollOutEnd { how, reason };
+        let ended = self.store.end_roll_out(&followed, &end, now());
+        ended.await.unwrap();
+    }
+
     async fn fail(&self) {
-        let error = error("no");
-        let failed = self.store.fail(self.fence, &error, now());
-        failed.await.unwrap();
+        let closing = failed("no");
+        let ended = self.store.end_without_deploy(self.fence, &closing, now());
+        ended.await.unwrap();
     }
 
     async fn take_up(&mut self) {
@@ -242,6 +276,87 @@ async fn what_repeats_itself_is_told_ever_more_rarely(db: TestDatabase) {
     assert_eq!((write.attempts, write.error), (1, Some(error("down"))));
 }
 
+async fn a_cancel_is_told_and_whose_it_is(db: TestDatabase) {
+    let told = Told::new(&db).await;
+    told.cancel().await;
+    told.cancel().await;
+    assert_eq!(
+        told.since().await,
+        ["CANCEL_REQUESTED", "ROLLBACK_CANCELLED"]
+    );
+    let events = told.events().await;
+    let [.., requested, cancelled] = events.as_slice() else {
+        panic!("{events:?}")
+    };
+    let bob = Principal::user("bob@example.com").unwrap();
+    assert_eq!(requested.principal, bob);
+    let states = [requested, cancelled].map(|event| event.rollback.unwrap().state);
+    assert_eq!(states, [StateName::Pending, StateName::Cancelled]);
+
+    // One that may have been sent is given up first.
+    let told = Told::new(&db).await;
+    told.begin(false).await;
+    told.cancel().await;
+    let closing = Closing {
+        ending: Ending::Cancelled,
+        error: error("cancelled"),
+    };
+    let (store, lease) = (&told.store, lease(LONG));
+    let begun = store.begin_close(told.fence, &lease, &closing, now());
+    begun.await.unwrap();
+    let ended = store.end_without_deploy(told.fence, &closing, now());
+    ended.await.unwrap();
+    let expected = [
+        "STEP_STARTED WRITE 1",
+        "CANCEL_REQUESTED",
+        "ROLLBACK_GIVEN_UP",
+        "ROLLBACK_CANCELLED",
+    ];
+    assert_eq!(told.since().await, expected);
+}
+
+async fn a_roll_out_is_told_to_its_end(db: TestDatabase) {
+    for how in RollOut::ALL {
+        let told = Told::new(&db).await;
+        told.begin(false).await;
+        told.written(&shipping(7)).await;
+        told.look(None, false).await;
+        told.look(Some(error("down")), true).await;
+        told.look(None, false).await;
+        told.end_roll_out(*how).await;
+        let expected = [
+            "STEP_STARTED WRITE 1",
+            "STEP_SUCCEEDED WRITE 1",
+            "ROLLBACK_SUCCEEDED",
+            "STEP_STARTED ROLL_OUT 1",
+            "STEP_FAILED ROLL_OUT 1",
+            "ATTENTION_NEEDED",
+            "ATTENTION_CLEARED",
+        ];
+        let end = match how {
+            RollOut::Deployed => ["STEP_SUCCEEDED ROLL_OUT 1", "ROLL_OUT_ENDED"].as_slice(),
+            RollOut::Failed | RollOut::Superseded | RollOut::TimedOut => &["ROLL_OUT_ENDED"],
+        };
+        assert_eq!(told.since().await, [expected.as_slice(), end].concat());
+        let last = told.events().await.pop().unwrap().event;
+        let deploy = number(7);
+        let roll_out = *how;
+        assert_eq!(last, Event::RollOutEnded { deploy, roll_out });
+    }
+}
+
+async fn a_look_that_fails_again_and_again_is_told_ever_more_rarely(db: TestDatabase) {
+    let told = Told::new(&db).await;
+    told.begin(false).await;
+    told.written(&shipping(7)).await;
+    for _ in 0..70 {
+        told.look(Some(error("down")), false).await;
+    }
+    let since = told.since().await;
+    let failed = |event: &&String| *event == "STEP_FAILED ROLL_OUT 1";
+    assert_eq!(since.iter().filter(failed).count(), 11);
+}
+
 async fn who_did_it_is_told(db: TestDatabase) {
     let told = Told::new(&db).await;
     told.begin(false).await;
@@ -272,11 +387,14 @@ async fn nothing_is_done_that_cannot_be_told(db: TestDatabase) {
             .fail_step(fence, StepKind::Write, &error("no"), now())
             .await,
         store.end_authorize(fence, now()).await,
-        store.begin_close(fence, &lease, &error("no"), now()).await,
+        store.begin_close(fence, &lease, &failed("no"), now()).await,
         store.renew_lease(fence, &lease, true, now()).await,
-        store.succeed(fence, shipped(7), now()).await,
-        store.fail(fence, &error("no"), now()).await,
+        store.succeed(fence, &shipped(7), &FOLLOW, now()).await,
+        store.end_without_deploy(fence, &failed("no"), now()).await,
         store.accept(&new(2), &lease, now()).await.map(drop),
+        store
+            .cancel(&told.name, &new(1).order.created_by, &error("no"), now())
+            .await,
     ];
     for outcome in failed {
         assert!(matches!(outcome, Err(Error::Database(_))), "{outcome:?}");
@@ -304,10 +422,10 @@ async fn nothing_is_told_that_was_not_done(db: TestDatabase) {
             .fail_step(old, StepKind::Write, &error("no"), now())
             .await,
         store.end_authorize(old, now()).await,
-        store.begin_close(old, &lease, &error("no"), now()).await,
+        store.begin_close(old, &lease, &failed("no"), now()).await,
         store.renew_lease(old, &lease, true, now()).await,
-        store.succeed(old, shipped(7), now()).await,
-        store.fail(old, &error("no"), now()).await,
+        store.succeed(old, &shipped(7), &FOLLOW, now()).await,
+        store.end_without_deploy(old, &failed("no"), now()).await,
     ];
     for outcome in lost {
         assert!(matches!(outcome, Err(Error::Lost)), "{outcome:?}");

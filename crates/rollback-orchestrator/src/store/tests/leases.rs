@@ -112,13 +112,13 @@ async fn whoever_takes_up_knows_how_far_it_was(db: TestDatabase) {
     assert_eq!((running.sent, running.closing), (true, None));
 
     store
-        .begin_close(running.fence, &gone, &error("refused"), now())
+        .begin_close(running.fence, &gone, &failed("refused"), now())
         .await
         .unwrap();
     let closing = take_up().await;
     assert_eq!(
         (closing.sent, closing.closing),
-        (true, Some(error("refused")))
+        (true, Some(failed("refused")))
     );
     assert_eq!(read(&store, &new.name).await.state, State::Running);
 }
@@ -145,17 +145,20 @@ async fn a_lost_fence_writes_nothing(db: TestDatabase) {
             .fail_step(old, StepKind::Write, &error("late"), now())
             .await,
         store.end_authorize(old, now()).await,
-        store.begin_close(old, &lease, &error("late"), now()).await,
+        store.begin_close(old, &lease, &failed("late"), now()).await,
         store.renew_lease(old, &lease, true, now()).await,
         store.release(old).await,
-        store.succeed(old, shipped(7), now()).await,
-        store.fail(old, &error("late"), now()).await,
+        store.succeed(old, &shipped(7), &FOLLOW, now()).await,
+        store.end_without_deploy(old, &failed("late"), now()).await,
     ];
     for outcome in lost {
         assert!(matches!(outcome, Err(Error::Lost)), "{outcome:?}");
     }
     assert_eq!(read(&store, &new.name).await, before);
-    store.succeed(taken.fence, shipped(7), now()).await.unwrap();
+    store
+        .succeed(taken.fence, &shipped(7), &FOLLOW, now())
+        .await
+        .unwrap();
 }
 
 async fn an_ended_rollback_is_written_to_no_more(db: TestDatabase) {
@@ -163,13 +166,16 @@ async fn an_ended_rollback_is_written_to_no_more(db: TestDatabase) {
     let succeeded = accepted(&store, &new(1), GONE).await;
     begin(&store, succeeded.fence).await;
     store
-        .succeed(succeeded.fence, shipped(7), now())
+        .succeed(succeeded.fence, &shipped(7), &FOLLOW, now())
         .await
         .unwrap();
-    let failed = accepted(&store, &new(1), GONE).await;
-    store.fail(failed.fence, &error("no"), now()).await.unwrap();
+    let refused = accepted(&store, &new(1), GONE).await;
+    store
+        .end_without_deploy(refused.fence, &failed("no"), now())
+        .await
+        .unwrap();
 
-    for Job { fence, name, .. } in [succeeded, failed] {
+    for Job { fence, name, .. } in [succeeded, refused] {
         let before = read(&store, &name).await;
         let lease = lease(LONG);
         let lost = [
@@ -178,12 +184,14 @@ async fn an_ended_rollback_is_written_to_no_more(db: TestDatabase) {
                 .await
                 .map(drop),
             store
-                .begin_close(fence, &lease, &error("late"), now())
+                .begin_close(fence, &lease, &failed("late"), now())
                 .await,
             store.renew_lease(fence, &lease, true, now()).await,
             store.release(fence).await,
-            store.succeed(fence, shipped(8), now()).await,
-            store.fail(fence, &error("late"), now()).await,
+            store.succeed(fence, &shipped(8), &FOLLOW, now()).await,
+            store
+                .end_without_deploy(fence, &failed("late"), now())
+                .await,
         ];
         for outcome in lost {
             assert!(matches!(outcome, Err(Error::Lost)), "{outcome:?}");

@@ -2,6 +2,8 @@
 
 mod acceptance;
 mod audit;
+mod cancelling;
+mod following;
 mod leases;
 mod progress;
 mod refusals;
@@ -15,11 +17,22 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::history::DeploymentUid;
-use crate::domain::rollback::{Order, RollOut, Rollback, StoredError, WrittenDeploy};
+use crate::domain::rollback::{
+    Closing, Ending, Looks, Order, RollOut, RollOutEnd, Rollback, StoredError, WrittenDeploy,
+};
 use crate::domain::samples::{all_push, number};
 use crate::domain::warning::WarningCode;
 
 const LONG: TimeDelta = TimeDelta::seconds(60);
+
+/// Roll-outs that have to be looked at at once, and for long.
+const FOLLOW: Follow = Follow {
+    within: LONG,
+    looks: Looks {
+        first: TimeDelta::zero(),
+        longest: TimeDelta::zero(),
+    },
+};
 
 /// A lease that has expired once it is given.
 const GONE: TimeDelta = TimeDelta::seconds(-1);
@@ -117,6 +130,24 @@ async fn begin(store: &Store, fence: Fence) -> Attempt {
 fn shipped(deploy: i64) -> WrittenDeploy {
     WrittenDeploy {
         number: number(deploy),
-        roll_out: Some(RollOut::Deployed),
+        roll_out: Some(RollOutEnd {
+            how: RollOut::Deployed,
+            reason: String::new(),
+        }),
+    }
+}
+
+/// A deploy that somebody else ships.
+fn shipping(deploy: i64) -> WrittenDeploy {
+    WrittenDeploy {
+        roll_out: None,
+        ..shipped(deploy)
+    }
+}
+
+fn failed(text: &str) -> Closing {
+    Closing {
+        ending: Ending::Failed,
+        error: error(text),
     }
 }

@@ -3,14 +3,14 @@ use chassis::testing::TestDatabase;
 use chrono::TimeDelta;
 
 use super::*;
-use crate::domain::rollback::{RollOut, State, StepKind, WrittenDeploy};
+use crate::domain::rollback::{State, StepKind};
 
 on_both_databases!(crate::store::MIGRATIONS;
     attempts_are_counted_and_errors_kept,
-    a_deploy_that_somebody_else_ships_is_not_said_to_run,
     after_its_deadline_nothing_is_attempted,
     attention_is_asked_for_until_the_end,
     every_change_of_the_record_changes_its_version,
+    how_a_rollback_ends_is_decided_once,
     a_deploy_found_while_closing_wins,
 );
 
@@ -55,15 +55,17 @@ async fn attempts_are_counted_and_errors_kept(db: TestDatabase) {
         .unwrap();
     store.end_authorize(fence, now()).await.unwrap();
     let end = now();
-    store.succeed(fence, shipped(7), end).await.unwrap();
+    store
+        .succeed(fence, &shipped(7), &FOLLOW, end)
+        .await
+        .unwrap();
     let rollback = read(&store, &new.name).await;
-    let deploy = number(7);
-    let roll_out = RollOut::Deployed;
     assert_eq!(
         rollback.state,
         State::Succeeded {
-            deploy,
-            roll_out: Some(roll_out),
+            deploy: number(7),
+            roll_out: shipped(7).roll_out,
+            roll_out_deadline: None,
             end_time: end
         }
     );
@@ -79,30 +81,6 @@ async fn attempts_are_counted_and_errors_kept(db: TestDatabase) {
     assert_eq!(roll_out.end_time, Some(end));
 }
 
-async fn a_deploy_that_somebody_else_ships_is_not_said_to_run(db: TestDatabase) {
-    let store = store(&db);
-    let new = new(1);
-    let fence = accepted(&store, &new, LONG).await.fence;
-    begin(&store, fence).await;
-    let written = WrittenDeploy {
-        roll_out: None,
-        ..shipped(7)
-    };
-    let end = now();
-    store.succeed(fence, written, end).await.unwrap();
-    let rollback = read(&store, &new.name).await;
-    assert_eq!(
-        rollback.state,
-        State::Succeeded {
-            deploy: number(7),
-            roll_out: None,
-            end_time: end
-        }
-    );
-    let mut kinds = rollback.steps.iter().map(|step| step.kind);
-    assert!(kinds.all(|kind| kind != StepKind::RollOut), "{rollback:?}");
-}
-
 async fn after_its_deadline_nothing_is_attempted(db: TestDatabase) {
     let store = store(&db);
     let late = NewRollback {
@@ -114,7 +92,10 @@ async fn after_its_deadline_nothing_is_attempted(db: TestDatabase) {
     let rollback = read(&store, &late.name).await;
     assert_eq!((rollback.state, rollback.steps.len()), (State::Pending, 2));
     let end = now();
-    store.fail(fence, &error("late"), end).await.unwrap();
+    store
+        .end_without_deploy(fence, &failed("late"), end)
+        .await
+        .unwrap();
     let rollback = read(&store, &late.name).await;
     assert_eq!(
         rollback.state,
@@ -135,7 +116,10 @@ async fn attention_is_asked_for_until_the_end(db: TestDatabase) {
         .await
         .unwrap();
     assert!(read(&store, &new.name).await.needs_attention);
-    store.fail(fence, &error("no"), now()).await.unwrap();
+    store
+        .end_without_deploy(fence, &failed("no"), now())
+        .await
+        .unwrap();
     assert!(!read(&store, &new.name).await.needs_attention);
 }
 
@@ -166,8 +150,29 @@ async fn every_change_of_the_record_changes_its_version(db: TestDatabase) {
     changed(true).await;
     store.renew_lease(fence, &lease, true, now()).await.unwrap();
     changed(false).await;
-    store.succeed(fence, shipped(7), now()).await.unwrap();
+    store
+        .succeed(fence, &shipped(7), &FOLLOW, now())
+        .await
+        .unwrap();
     changed(true).await;
+}
+
+async fn how_a_rollback_ends_is_decided_once(db: TestDatabase) {
+    let store = store(&db);
+    let new = new(1);
+    let fence = accepted(&store, &new, LONG).await.fence;
+    begin(&store, fence).await;
+    let lease = lease(LONG);
+    store
+        .begin_close(fence, &lease, &failed("late"), now())
+        .await
+        .unwrap();
+    let cancelled = Closing {
+        ending: Ending::Cancelled,
+        ..failed("cancelled")
+    };
+    let again = store.begin_close(fence, &lease, &cancelled, now()).await;
+    assert!(matches!(again, Err(Error::Lost)), "{again:?}");
 }
 
 async fn a_deploy_found_while_closing_wins(db: TestDatabase) {
@@ -176,10 +181,13 @@ async fn a_deploy_found_while_closing_wins(db: TestDatabase) {
     let fence = accepted(&store, &new, LONG).await.fence;
     begin(&store, fence).await;
     store
-        .begin_close(fence, &lease(LONG), &error("refused"), now())
+        .begin_close(fence, &lease(LONG), &failed("refused"), now())
         .await
         .unwrap();
-    store.succeed(fence, shipped(7), now()).await.unwrap();
+    store
+        .succeed(fence, &shipped(7), &FOLLOW, now())
+        .await
+        .unwrap();
     let rollback = read(&store, &new.name).await;
     assert!(matches!(rollback.state, State::Succeeded { deploy, .. } if deploy == number(7)));
 }

@@ -84,7 +84,10 @@ async fn numbers_have_no_gaps_under_racing_writers(db: TestDatabase) {
                 match store.accept(&new(1), &lease(LONG), now()).await.unwrap() {
                     Acceptance::Accepted(job) => {
                         begin(&store, job.fence).await;
-                        store.fail(job.fence, &error("no"), now()).await.unwrap();
+                        store
+                            .end_without_deploy(job.fence, &failed("no"), now())
+                            .await
+                            .unwrap();
                     }
                     Acceptance::InProgress(_) | Acceptance::Repeated => {
                         let refused = refusal(&deployment, &format!("writer{writer}"));
