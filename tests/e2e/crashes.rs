@@ -96,7 +96,7 @@ async fn a_rollback_that_cannot_be_written_in_time_fails_for_ever(setup: Setup) 
     held.reached().await;
     orders.stack.registry.kill();
     drop(held);
-    let name = accepted_name(&orders, &request).await;
+    let name = orders.dana.accepted_name(&request).await;
     let in_doubt = until("the rollback to need people", async || {
         let rollback = orders.dana.rollback(&name).await;
         rollback.needs_attention.then_some(rollback)
@@ -196,22 +196,11 @@ async fn crash_before_the_write(orders: &mut Orders, request: &CreateRollbackReq
     let mut held = orders.stack.proxy().hold_write(Point::Call);
     let rolling_back = orders.dana.start_rollback(request);
     held.reached().await;
-    let name = accepted_name(orders, request).await;
+    let name = orders.dana.accepted_name(request).await;
     orders.stack.orchestrator.kill();
     assert!(rolling_back.outcome().await.is_err());
     assert_eq!(orders.latest().await, 5, "nothing was written");
     name
-}
-
-/// The name of what a request was accepted as, while that is not finished.
-async fn accepted_name(orders: &Orders, request: &CreateRollbackRequest) -> String {
-    let trial = CreateRollbackRequest {
-        validate_only: true,
-        ..request.clone()
-    };
-    let refusal = refused(orders.dana.orchestrator().create_rollback(trial).await);
-    let refusal = refusal.is(Code::Unavailable, "ROLLBACK_UNFINISHED");
-    refusal.about("rollback").to_owned()
 }
 
 /// The rollback of a request has succeeded, and so it stays.

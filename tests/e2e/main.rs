@@ -16,6 +16,7 @@
 //! | [`registry_crashes`] | what the deploy-registry has answered survives `kill -9`, once |
 //! | [`policy_files`] | a policy file holds from the start or by a command, whole or not at all |
 //! | [`outages`] | what cannot be asked is never a yes, and leaves nothing behind |
+//! | [`network_faults`] | delay, reset, black hole and half a connection between two services |
 //! | [`permissions`] | who may roll back what, and see what |
 //! | [`bad_input`] | what is wrong is told, all of it at once, and changes nothing |
 //! | [`uploads`] | a bundle is there whole or not at all |
@@ -54,6 +55,8 @@ mod forged_tokens;
 mod freshness;
 mod history;
 mod modes;
+#[cfg(feature = "test-postgres")]
+mod network_faults;
 #[cfg(feature = "test-postgres")]
 mod oidc;
 #[cfg(feature = "test-postgres")]

@@ -24,6 +24,9 @@ use crate::harness::within;
 pub(crate) enum Point {
     /// The callee has heard nothing yet.
     Call,
+    /// The same, and it goes on when the caller is not there any more: it arrives late.
+    #[cfg(feature = "test-postgres")]
+    LateCall,
     /// The callee has answered; the caller has heard nothing yet.
     Answer,
 }
@@ -39,12 +42,17 @@ struct Trap {
     point: Point,
     reached: oneshot::Sender<()>,
     released: oneshot::Receiver<()>,
+    /// Dropped when the call is over.
+    #[cfg(feature = "test-postgres")]
+    over: oneshot::Sender<()>,
 }
 
 /// A call that will be held, or is. It goes on when this is dropped.
 pub(crate) struct Held {
     reached: oneshot::Receiver<()>,
     _release: oneshot::Sender<()>,
+    #[cfg(feature = "test-postgres")]
+    over: oneshot::Receiver<()>,
 }
 
 impl Proxy {
@@ -79,15 +87,21 @@ impl Proxy {
     pub(crate) fn hold_write(&self, point: Point) -> Held {
         let (reach, reached) = oneshot::channel();
         let (release, released) = oneshot::channel();
+        #[cfg(feature = "test-postgres")]
+        let (ended, over) = oneshot::channel();
         let trap = Trap {
             point,
             reached: reach,
             released,
+            #[cfg(feature = "test-postgres")]
+            over: ended,
         };
         *self.trap.lock().unwrap() = Some(trap);
         Held {
             reached,
             _release: release,
+            #[cfg(feature = "test-postgres")]
+            over,
         }
     }
 }
@@ -105,6 +119,14 @@ impl Held {
             .await
             .unwrap();
     }
+
+    /// Lets the call go on, and waits until it is over.
+    #[cfg(feature = "test-postgres")]
+    pub(crate) async fn let_go(self) {
+        let Self { _release, over, .. } = self;
+        drop(_release);
+        let _ = within("the call to be over", over).await;
+    }
 }
 
 async fn forward(
@@ -114,27 +136,37 @@ async fn forward(
 ) -> Response<Body> {
     let (request, writes) = look_into(request).await;
     let trap = traps.lock().unwrap().take_if(|_| writes);
-    let point = trap.as_ref().map(|trap| trap.point);
-    let hold = async || {
-        if let Some(trap) = trap {
-            trap.reached.send(()).unwrap();
-            // An error says that the case let go.
-            let _ = trap.released.await;
-        }
-    };
     let answer = async || {
         callee
             .oneshot(request)
             .await
             .unwrap_or_else(|error| Status::unavailable(error.to_string()).into_http())
     };
-    match point {
-        None => answer().await,
-        Some(Point::Call) => {
+    let Some(trap) = trap else {
+        return answer().await;
+    };
+    let hold = async || {
+        trap.reached.send(()).unwrap();
+        // An error says that the case let go.
+        let _ = trap.released.await;
+    };
+    match trap.point {
+        Point::Call => {
             hold().await;
             answer().await
         }
-        Some(Point::Answer) => {
+        #[cfg(feature = "test-postgres")]
+        Point::LateCall => {
+            let late = async move {
+                hold().await;
+                let response = answer().await;
+                drop(trap.over);
+                response
+            };
+            // It goes on also if nobody waits for it.
+            tokio::spawn(late).await.unwrap()
+        }
+        Point::Answer => {
             let response = answer().await;
             hold().await;
             response

@@ -66,20 +66,40 @@ impl Process {
     /// A replica that reaches the database elsewhere.
     #[cfg(feature = "test-postgres")]
     pub(crate) async fn replica_over(&self, database_url: &str) -> Self {
+        self.replica_with(&[("--database-url", database_url.to_owned())])
+            .await
+    }
+
+    /// A replica that reaches other services elsewhere.
+    #[cfg(feature = "test-postgres")]
+    pub(crate) async fn replica_that_asks(&self, services: &[(&str, SocketAddr)]) -> Self {
+        let urls = services
+            .iter()
+            .map(|(flag, address)| (*flag, format!("http://{address}")));
+        self.replica_with(&urls.collect::<Vec<_>>()).await
+    }
+
+    #[cfg(feature = "test-postgres")]
+    async fn replica_with(&self, settings: &[(&str, String)]) -> Self {
         let mut arguments = self.arguments.clone();
-        arguments[self.database_url_at()] = database_url.into();
+        for (flag, value) in settings {
+            let at = self.value_of(flag);
+            arguments[at] = value.into();
+        }
         Self::start(self.service, arguments).await
     }
 
     /// Where it keeps its records.
     #[cfg(feature = "test-postgres")]
     pub(crate) fn database_url(&self) -> &str {
-        self.arguments[self.database_url_at()].to_str().unwrap()
+        self.arguments[self.value_of("--database-url")]
+            .to_str()
+            .unwrap()
     }
 
     #[cfg(feature = "test-postgres")]
-    fn database_url_at(&self) -> usize {
-        let flag = |argument| argument == "--database-url";
+    fn value_of(&self, flag: &str) -> usize {
+        let flag = |argument: &OsString| argument == flag;
         self.arguments.iter().position(flag).unwrap() + 1
     }
 

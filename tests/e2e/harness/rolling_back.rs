@@ -1,8 +1,8 @@
 use proto::rollback::v1::{CreateRollbackRequest, CreateRollbackResponse, Rollback};
 use tokio::task::JoinHandle;
-use tonic::{Response, Status};
+use tonic::{Code, Response, Status};
 
-use super::refusal::{Refusal, done};
+use super::refusal::{Refusal, done, refused};
 use super::{Person, until};
 
 /// A call of CreateRollback that goes on while the case does.
@@ -25,6 +25,17 @@ impl Person {
     /// Repeats a request until no other rollback is in the way.
     pub(crate) async fn roll_back_after_others(&self, request: &CreateRollbackRequest) -> Rollback {
         self.roll_back_unless(request, "ROLLBACK_IN_PROGRESS").await
+    }
+
+    /// The name of what a request was accepted as, while that is not finished.
+    pub(crate) async fn accepted_name(&self, request: &CreateRollbackRequest) -> String {
+        let trial = CreateRollbackRequest {
+            validate_only: true,
+            ..request.clone()
+        };
+        let refusal = refused(self.orchestrator().create_rollback(trial).await);
+        let refusal = refusal.is(Code::Unavailable, "ROLLBACK_UNFINISHED");
+        refusal.about("rollback").to_owned()
     }
 
     async fn roll_back_unless(&self, request: &CreateRollbackRequest, reason: &str) -> Rollback {
