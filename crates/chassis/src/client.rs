@@ -18,7 +18,9 @@ use crate::telemetry;
 /// How long one call to another service may take.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// After so much silence the callee is pinged, and after as much again the connection is given up: one
+/// that has gone without a word would take all calls until then.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
 const ATTEMPTS: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(40);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -33,6 +35,7 @@ pub fn connect(endpoint: Endpoint, callee: ServiceName, tokens: ServiceTokens) -
         .timeout(CALL_TIMEOUT)
         .connect_timeout(CONNECT_TIMEOUT)
         .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
         .keep_alive_while_idle(true)
         .tcp_nodelay(true)
         .connect_lazy();
