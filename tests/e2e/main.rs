@@ -23,6 +23,7 @@
 //! | [`restarts`] | nothing is lost by `kill -9`, and SIGTERM ends well |
 //! | [`history`] | what is noted about a history, and who watches it |
 //! | [`states`] | deploys that somebody ships and reports |
+//! | [`agents`] | Deployments whose tasks are run by remote agents |
 //! | [`modes`] | Deployments whose DAGs come in the image or from git |
 //! | [`versions`] | which version may be rolled back to which |
 //! | [`traces`] | one trace id through all three services |
@@ -46,6 +47,7 @@
 mod harness;
 mod proxy;
 
+mod agents;
 mod authorization_crashes;
 mod bad_input;
 mod crashes;

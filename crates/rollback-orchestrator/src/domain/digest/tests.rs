@@ -1,3 +1,5 @@
+mod plans;
+
 use model::catalog::Catalog;
 use model::names::DeployNumber;
 use proptest::prelude::*;

@@ -1,3 +1,7 @@
+mod blockers;
+mod scopes;
+mod warnings;
+
 use model::deploys::DagDeployMode;
 use proptest::prelude::*;
 
