@@ -113,3 +113,54 @@ fn a_rollback_that_changes_nothing_becomes_no_deploy() {
     );
     assert!(plan.composed.is_some(), "what would run is still shown");
 }
+
+#[test]
+fn every_blocker_is_reported_at_once() {
+    let mut facts = between(revision_on("3.1-9"), revision_on("11.7.0"));
+    let registry = [
+        BlockerCode::TargetExpired,
+        BlockerCode::RollbackDisabledDeployment,
+    ];
+    facts.preview.blockers = registry
+        .map(|code| Blocker {
+            code,
+            subject: "s".to_owned(),
+            text: "t".to_owned(),
+        })
+        .to_vec();
+    let rollback = "workspaces/data/deployments/etl/rollbacks/00000000-0000-4000-8000-000000000001"
+        .parse::<RollbackName>()
+        .unwrap();
+    facts.in_progress = Some(rollback.clone());
+    let plan = plan(facts);
+    let codes = plan
+        .blockers
+        .iter()
+        .map(|blocker| blocker.code)
+        .collect::<Vec<_>>();
+    assert_eq!(
+        codes,
+        [
+            BlockerCode::TargetExpired,
+            BlockerCode::RollbackDisabledDeployment,
+            BlockerCode::RuntimePathUnsupported,
+            BlockerCode::RollbackInProgress,
+        ]
+    );
+    assert_eq!(plan.blockers[3].subject, rollback.to_string());
+}
+
+#[test]
+fn where_nothing_can_be_composed_only_the_blockers_speak() {
+    let mut facts = facts();
+    facts.preview.composed = None;
+    facts.preview.blockers = vec![Blocker {
+        code: BlockerCode::DagDeployModeUnsupported,
+        subject: "s".to_owned(),
+        text: "t".to_owned(),
+    }];
+    let plan = plan(facts);
+    assert_eq!((codes(&plan), plan.changes.len()), (Vec::new(), 0));
+    assert_eq!(plan.blockers[0].code, BlockerCode::DagDeployModeUnsupported);
+    assert!(plan.unchanged.iter().any(|line| line.what == "history"));
+}

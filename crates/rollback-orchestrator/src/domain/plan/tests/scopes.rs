@@ -102,3 +102,110 @@ fn every_cell_changes_what_it_brings_back_and_names_what_it_leaves() {
     }
     assert_eq!(cells, 4 * 4 * 3 * 2);
 }
+
+#[test]
+fn what_a_scope_leaves_alone_is_said() {
+    let lines = |scope, then: Revision, dbt_now: bool| {
+        let mut now = Revision {
+            image: Some(image(2)),
+            dag_bundle: Some(bundle(2)),
+            ..revision()
+        };
+        if dbt_now {
+            now.dbt_bundles = vec![dbt("/dbt/a", 1)];
+        }
+        let mut facts = between(now, then);
+        facts.scope = scope;
+        plan(facts)
+            .unchanged
+            .into_iter()
+            .map(|line| line.what)
+            .collect::<Vec<_>>()
+    };
+    let always = ["settings", "description", "history"];
+    let with = |first: &[&'static str]| [first, &always].concat();
+
+    let image_back = Revision {
+        dag_bundle: Some(bundle(2)),
+        ..revision()
+    };
+    assert_eq!(
+        lines(Scope::Image, image_back.clone(), false),
+        with(&["dags"])
+    );
+    let kept = Revision {
+        dbt_bundles: vec![dbt("/dbt/a", 1)],
+        ..image_back
+    };
+    assert_eq!(
+        lines(Scope::Image, kept, true),
+        with(&["dags", "dbt_bundles"])
+    );
+    let dags_back = Revision {
+        image: Some(image(2)),
+        ..revision()
+    };
+    assert_eq!(lines(Scope::Dags, dags_back, false), with(&["image"]));
+    assert_eq!(lines(Scope::All, revision(), false), with(&[]));
+}
+
+/// Every cell of the table of modes and scopes, for every caller.
+#[test]
+fn the_permission_report_follows_scope_and_mode() {
+    const IMAGES: PermissionSet = PermissionSet::of(&[Permission::DeploymentImagesPush]);
+    const DAGS: PermissionSet = PermissionSet::of(&[Permission::DeploymentDagsPush]);
+    let both = IMAGES.union(DAGS);
+    for target in DagDeployMode::ALL {
+        for now in DagDeployMode::ALL {
+            for scope in Scope::ALL {
+                for (dbt_now, dbt_then) in [(false, false), (true, false), (false, true)] {
+                    for held in [PermissionSet::EMPTY, IMAGES, DAGS, both] {
+                        let of = |mode, has_dbt| Revision {
+                            mode,
+                            dbt_bundles: if has_dbt {
+                                vec![dbt("/dbt", 1)]
+                            } else {
+                                Vec::new()
+                            },
+                            ..revision()
+                        };
+                        let mut facts = between(of(*now, dbt_now), of(*target, dbt_then));
+                        (facts.scope, facts.held) = (*scope, held);
+                        let report = plan(facts).permissions;
+
+                        let dag_only = [*target, *now].contains(&DagDeployMode::DagOnly);
+                        let needed = match scope {
+                            Scope::Image => IMAGES,
+                            Scope::Dags => DAGS,
+                            Scope::All if dag_only || dbt_now || dbt_then => both,
+                            Scope::All => IMAGES,
+                        };
+                        assert_eq!(report.needed, needed, "{target} to {now}, {scope}");
+                        assert_eq!(report.held, needed.intersection(held));
+                        assert_eq!(report.missing, needed.difference(held));
+                        let nfs = [*target, *now].contains(&DagDeployMode::Nfs);
+                        let open = |scope: &Scope| {
+                            !nfs && match scope {
+                                Scope::All => {
+                                    let all = if dag_only || dbt_now || dbt_then {
+                                        both
+                                    } else {
+                                        IMAGES
+                                    };
+                                    all.is_subset(held)
+                                }
+                                Scope::Image => target == now && IMAGES.is_subset(held),
+                                Scope::Dags => {
+                                    let separate = dag_only || dbt_now || dbt_then;
+                                    target == now && separate && DAGS.is_subset(held)
+                                }
+                            }
+                        };
+                        let expected = Scope::ALL.iter().copied().filter(open).collect::<Vec<_>>();
+                        assert_eq!(report.open_scopes, expected, "{target} to {now}, {held:?}");
+                    }
+                }
+            }
+        }
+    }
+}
