@@ -4,6 +4,8 @@
 //! value stands in double quotes, with `\"` and `\\` inside, or bare if it has no space. What the fields
 //! and their values mean is for each list to say.
 
+use chrono::{DateTime, Utc};
+use model::comparison::{OrderTest, Same, TextTest};
 use thiserror::Error;
 
 const LONGEST: usize = 1_000;
@@ -102,6 +104,152 @@ impl Filter {
                 return Err(reader.expected("a space after AND"));
             }
         }
+    }
+}
+
+/// Why a comparison means nothing in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum WrongComparison {
+    /// The list has no such field.
+    #[error("at character {position}: there is no field {field} to compare")]
+    Field {
+        /// Where the comparison begins.
+        position: usize,
+        /// The field.
+        field: String,
+    },
+    /// The field is not compared like that.
+    #[error("at character {position}: {field} cannot be compared like that, only with {operators}")]
+    Operator {
+        /// Where the comparison begins.
+        position: usize,
+        /// The field.
+        field: String,
+        /// How it is compared.
+        operators: &'static str,
+    },
+    /// The field has no such values.
+    #[error("at character {position}: {field} is compared with {values}")]
+    Value {
+        /// Where the comparison begins.
+        position: usize,
+        /// The field.
+        field: String,
+        /// The values that it has.
+        values: &'static str,
+    },
+}
+
+impl Comparison {
+    /// Reads a comparison with a value that `parse` knows; `values` says which there are.
+    ///
+    /// # Errors
+    ///
+    /// If it is compared otherwise.
+    pub fn same<T>(
+        self,
+        values: &'static str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Same<T>, WrongComparison> {
+        let Self {
+            field,
+            operator,
+            value,
+            position,
+        } = self;
+        let is = match operator {
+            Operator::Equal => true,
+            Operator::NotEqual => false,
+            Operator::Less
+            | Operator::LessOrEqual
+            | Operator::Greater
+            | Operator::GreaterOrEqual
+            | Operator::Has => {
+                return Err(WrongComparison::Operator {
+                    position,
+                    field,
+                    operators: "= and !=",
+                });
+            }
+        };
+        let value = parse(&value).ok_or(WrongComparison::Value {
+            position,
+            field,
+            values,
+        })?;
+        Ok(Same { is, value })
+    }
+
+    /// Reads a comparison of a text.
+    ///
+    /// # Errors
+    ///
+    /// If it is compared otherwise.
+    pub fn text(self) -> Result<TextTest, WrongComparison> {
+        let Self {
+            field,
+            operator,
+            value,
+            position,
+        } = self;
+        match operator {
+            Operator::Equal => Ok(TextTest::Is(value)),
+            Operator::NotEqual => Ok(TextTest::IsNot(value)),
+            Operator::Has => Ok(TextTest::Has(value.to_lowercase())),
+            Operator::Less
+            | Operator::LessOrEqual
+            | Operator::Greater
+            | Operator::GreaterOrEqual => Err(WrongComparison::Operator {
+                position,
+                field,
+                operators: "=, != and :",
+            }),
+        }
+    }
+
+    /// Reads a comparison of a time.
+    ///
+    /// # Errors
+    ///
+    /// If it is compared otherwise.
+    pub fn time(self) -> Result<OrderTest<DateTime<Utc>>, WrongComparison> {
+        let Self {
+            field,
+            operator,
+            value,
+            position,
+        } = self;
+        let side = match operator {
+            Operator::Less => OrderTest::Before,
+            Operator::LessOrEqual => OrderTest::UpTo,
+            Operator::Greater => OrderTest::After,
+            Operator::GreaterOrEqual => OrderTest::From,
+            Operator::Equal | Operator::NotEqual | Operator::Has => {
+                return Err(WrongComparison::Operator {
+                    position,
+                    field,
+                    operators: "<, <=, > and >=",
+                });
+            }
+        };
+        let read = DateTime::parse_from_rfc3339(&value);
+        let read = read.map_err(|_| WrongComparison::Value {
+            position,
+            field,
+            values: "a time such as 2026-01-01T00:00:00Z",
+        })?;
+        Ok(side(read.to_utc()))
+    }
+
+    /// The list has no such field.
+    pub fn unknown(self) -> WrongComparison {
+        let Self {
+            field,
+            operator: _,
+            value: _,
+            position,
+        } = self;
+        WrongComparison::Field { position, field }
     }
 }
 

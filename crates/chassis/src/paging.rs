@@ -3,6 +3,8 @@
 //! A token says where the next page begins, and is bound to the query that it came from. It grants
 //! nothing: permission is checked on every page.
 
+mod listing;
+
 use std::fmt;
 
 use base64::Engine;
@@ -10,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use prost::Message;
 use sha2::{Digest, Sha256};
 
+pub use self::listing::{Listing, Reading, STEP};
 use crate::fields::Fields;
 
 const DEFAULT_SIZE: i32 = 50;
@@ -86,13 +89,17 @@ impl Page {
             .unwrap_or_default()
     }
 
+    /// The most items that the page may have.
+    pub fn limit(&self) -> usize {
+        usize::try_from(self.size).unwrap_or_default()
+    }
+
     /// Encodes a page, and returns it with the token of the next one, if there is more: after these
     /// items, or because they are more than a client takes at once. `encode` leaves out what is not to
     /// be shown.
     pub fn encode<T, M: Message>(
         &self,
-        items: Vec<T>,
-        more: bool,
+        Listing { items, more }: Listing<T>,
         position: impl Fn(&T) -> String,
         mut encode: impl FnMut(T) -> Option<M>,
     ) -> (Vec<M>, String) {
@@ -200,7 +207,8 @@ mod tests {
         let page = Page::read(&mut Fields::new(), 0, "", &"q").unwrap();
         let show = |item: String| Some(item).filter(|item| !item.starts_with("hidden"));
         let position = |item: &String| item.chars().take(8).collect();
-        let (messages, token) = page.encode(items.to_vec(), more, position, show);
+        let items = items.to_vec();
+        let (messages, token) = page.encode(Listing { items, more }, position, show);
         let next = Page::read(&mut Fields::new(), 0, &token, &"q").unwrap();
         (messages, next.after)
     }

@@ -10,6 +10,7 @@
 //! | [`deploys`] | a Deployment's DAG deploy mode, a rollback's scope, a deploy's state |
 //! | [`scope`] | what a rollback of a scope brings back, and the permissions that it needs |
 //! | [`runtime`], [`catalog`] | Astro Runtime and Apache Airflow versions, and which ships which |
+//! | [`comparison`] | what lists are filtered by |
 //! | [`compatibility`] | from which version a rollback may lead to which |
 //! | [`metadata`] | the Airflow metadata migrations that a downgrade reverts |
 //!
@@ -26,6 +27,7 @@
 mod text;
 
 pub mod catalog;
+pub mod comparison;
 pub mod compatibility;
 pub mod deploys;
 #[cfg(test)]

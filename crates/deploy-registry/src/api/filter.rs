@@ -1,56 +1,32 @@
 //! Reading which items of a list are asked for.
 
-use chassis::filter::{Comparison, Filter, Operator};
-use chrono::DateTime;
+use chassis::filter::{Filter, WrongComparison};
 
 use crate::domain::{
     Delivery, DeployFilter, DeployTest, DeployTrigger, DeployType, DeploymentFilter,
-    DeploymentTest, ExecutionMode, Same, TextTest, TimeTest,
+    DeploymentTest, ExecutionMode,
 };
-
-/// Why a comparison means nothing in a list.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum WrongComparison {
-    #[error("at character {position}: there is no field {field} to compare")]
-    Field { position: usize, field: String },
-    #[error("at character {position}: {field} cannot be compared like that, only with {operators}")]
-    Operator {
-        position: usize,
-        field: String,
-        operators: &'static str,
-    },
-    #[error("at character {position}: {field} is compared with {values}")]
-    Value {
-        position: usize,
-        field: String,
-        values: &'static str,
-    },
-}
 
 /// The deploys that a filter asks for.
 pub(super) fn deploys(filter: Filter) -> Result<DeployFilter, WrongComparison> {
     let Filter { comparisons } = filter;
     let tests = comparisons.into_iter().map(|comparison| {
         Ok(match comparison.field.as_str() {
-            "type" => DeployTest::Type(same(
-                comparison,
+            "type" => DeployTest::Type(comparison.same(
                 "IMAGE_AND_DAGS, IMAGE_ONLY, DAGS_ONLY or DBT",
                 DeployType::from_text,
             )?),
-            "trigger" => DeployTest::Trigger(same(
-                comparison,
-                "API or ROLLBACK",
-                DeployTrigger::from_text,
-            )?),
-            "state" => DeployTest::State(same(
-                comparison,
+            "trigger" => {
+                DeployTest::Trigger(comparison.same("API or ROLLBACK", DeployTrigger::from_text)?)
+            }
+            "state" => DeployTest::State(comparison.same(
                 "PENDING, ROLLING_OUT, DEPLOYED, FAILED or SUPERSEDED",
                 |value| value.parse().ok(),
             )?),
-            "created_by" => DeployTest::CreatedBy(text(comparison)?),
-            "description" => DeployTest::Description(text(comparison)?),
-            "create_time" => DeployTest::CreateTime(time(comparison)?),
-            _ => return Err(unknown(comparison)),
+            "created_by" => DeployTest::CreatedBy(comparison.text()?),
+            "description" => DeployTest::Description(comparison.text()?),
+            "create_time" => DeployTest::CreateTime(comparison.time()?),
+            _ => return Err(comparison.unknown()),
         })
     });
     tests.collect::<Result<_, _>>().map(DeployFilter)
@@ -62,129 +38,31 @@ pub(super) fn deployments(filter: Filter) -> Result<DeploymentFilter, WrongCompa
     let tests = comparisons.into_iter().map(|comparison| {
         if let Some(key) = comparison.field.strip_prefix("labels.") {
             let key = key.to_owned();
-            return Ok(DeploymentTest::Label(key, text(comparison)?));
+            return Ok(DeploymentTest::Label(key, comparison.text()?));
         }
         Ok(match comparison.field.as_str() {
-            "display_name" => DeploymentTest::DisplayName(text(comparison)?),
-            "created_by" => DeploymentTest::CreatedBy(text(comparison)?),
-            "dag_deploy_mode" => DeploymentTest::Mode(same(
-                comparison,
-                "IMAGE, DAG_ONLY, GIT_SYNC or NFS",
-                |value| value.parse().ok(),
-            )?),
-            "delivery" => {
-                DeploymentTest::Delivery(same(comparison, "RECORD or AGENT", Delivery::from_text)?)
-            }
-            "execution_mode" => DeploymentTest::ExecutionMode(same(
-                comparison,
-                "HOSTED or REMOTE",
-                ExecutionMode::from_text,
-            )?),
-            "rollback_enabled" => {
-                DeploymentTest::RollbackEnabled(same(comparison, "true or false", |value| {
+            "display_name" => DeploymentTest::DisplayName(comparison.text()?),
+            "created_by" => DeploymentTest::CreatedBy(comparison.text()?),
+            "dag_deploy_mode" => DeploymentTest::Mode(
+                comparison.same("IMAGE, DAG_ONLY, GIT_SYNC or NFS", |value| {
                     value.parse().ok()
-                })?)
+                })?,
+            ),
+            "delivery" => {
+                DeploymentTest::Delivery(comparison.same("RECORD or AGENT", Delivery::from_text)?)
             }
-            "create_time" => DeploymentTest::CreateTime(time(comparison)?),
-            "update_time" => DeploymentTest::UpdateTime(time(comparison)?),
-            _ => return Err(unknown(comparison)),
+            "execution_mode" => DeploymentTest::ExecutionMode(
+                comparison.same("HOSTED or REMOTE", ExecutionMode::from_text)?,
+            ),
+            "rollback_enabled" => DeploymentTest::RollbackEnabled(
+                comparison.same("true or false", |value| value.parse().ok())?,
+            ),
+            "create_time" => DeploymentTest::CreateTime(comparison.time()?),
+            "update_time" => DeploymentTest::UpdateTime(comparison.time()?),
+            _ => return Err(comparison.unknown()),
         })
     });
     tests.collect::<Result<_, _>>().map(DeploymentFilter)
-}
-
-fn same<T>(
-    comparison: Comparison,
-    values: &'static str,
-    parse: impl Fn(&str) -> Option<T>,
-) -> Result<Same<T>, WrongComparison> {
-    let Comparison {
-        field,
-        operator,
-        value,
-        position,
-    } = comparison;
-    let is = match operator {
-        Operator::Equal => true,
-        Operator::NotEqual => false,
-        Operator::Less
-        | Operator::LessOrEqual
-        | Operator::Greater
-        | Operator::GreaterOrEqual
-        | Operator::Has => {
-            return Err(WrongComparison::Operator {
-                position,
-                field,
-                operators: "= and !=",
-            });
-        }
-    };
-    let value = parse(&value).ok_or(WrongComparison::Value {
-        position,
-        field,
-        values,
-    })?;
-    Ok(Same { is, value })
-}
-
-fn text(comparison: Comparison) -> Result<TextTest, WrongComparison> {
-    let Comparison {
-        field,
-        operator,
-        value,
-        position,
-    } = comparison;
-    match operator {
-        Operator::Equal => Ok(TextTest::Is(value)),
-        Operator::NotEqual => Ok(TextTest::IsNot(value)),
-        Operator::Has => Ok(TextTest::Has(value.to_lowercase())),
-        Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual => {
-            Err(WrongComparison::Operator {
-                position,
-                field,
-                operators: "=, != and :",
-            })
-        }
-    }
-}
-
-fn time(comparison: Comparison) -> Result<TimeTest, WrongComparison> {
-    let Comparison {
-        field,
-        operator,
-        value,
-        position,
-    } = comparison;
-    let side = match operator {
-        Operator::Less => TimeTest::Before,
-        Operator::LessOrEqual => TimeTest::UpTo,
-        Operator::Greater => TimeTest::After,
-        Operator::GreaterOrEqual => TimeTest::From,
-        Operator::Equal | Operator::NotEqual | Operator::Has => {
-            return Err(WrongComparison::Operator {
-                position,
-                field,
-                operators: "<, <=, > and >=",
-            });
-        }
-    };
-    let read = DateTime::parse_from_rfc3339(&value);
-    let read = read.map_err(|_| WrongComparison::Value {
-        position,
-        field,
-        values: "a time such as 2026-01-01T00:00:00Z",
-    })?;
-    Ok(side(read.to_utc()))
-}
-
-fn unknown(comparison: Comparison) -> WrongComparison {
-    let Comparison {
-        field,
-        operator: _,
-        value: _,
-        position,
-    } = comparison;
-    WrongComparison::Field { position, field }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use proto::registry::v1 as pb;
 use tonic::Request;
 
 use super::errors::{About, deployment_missing};
-use super::{Registry, access, decode, encode, page};
+use super::{Registry, access, decode, encode};
 
 pub(super) async fn handle(
     registry: &Registry,
@@ -39,7 +39,7 @@ pub(super) async fn handle(
     let now = registry.environment.now();
     let agents = registry
         .store
-        .agents(found.uid, &after, page::size(&page) + 1, now)
+        .agents(found.uid, &after, page.limit() + 1, now)
         .await;
     let mut agents = agents.map_err(|error| about.problem(error))?;
     let next_page_token = page.cut(&mut agents, |agent| agent.id.clone());

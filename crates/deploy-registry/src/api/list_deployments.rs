@@ -11,7 +11,7 @@ use tonic::Request;
 use uuid::Uuid;
 
 use super::get_deployment::{ASKED, is_visible, show};
-use super::{Registry, decode, errors, page};
+use super::{Registry, decode, errors};
 use crate::domain::{DeploymentFilter, DeploymentUid};
 use crate::store::{DeploymentList, DeploymentOrder, Listing};
 
@@ -24,9 +24,8 @@ pub(super) async fn handle(
     let workspace: WorkspaceName = decode::name("parent", &request.parent)?;
     let (page, wanted, after) = decode_page(&request, &workspace)?;
 
-    let listing = visible(registry, &caller, &wanted, after, page::size(&page)).await?;
-    let (deployments, next_page_token) = page::encode(
-        &page,
+    let listing = visible(registry, &caller, &wanted, after, page.limit()).await?;
+    let (deployments, next_page_token) = page.encode(
         listing,
         |(uid, _)| uid.to_string(),
         |(_, deployment)| deployment,

@@ -27,12 +27,11 @@ pub(super) async fn handle(
 
     let found = registry
         .store
-        .list_deploys(&deployment, &filter, before, page::size(&page))
+        .list_deploys(&deployment, &filter, before, page.limit())
         .await;
     let found = found.map_err(|error| About::deployment(&deployment).problem(error))?;
     let listing = found.ok_or_else(|| deployment_missing(&deployment))?;
-    let (deploys, next_page_token) = page::encode(
-        &page,
+    let (deploys, next_page_token) = page.encode(
         listing,
         |(number, _)| number.to_string(),
         |(_, entry)| entry.map(|entry| encode::deploy(entry, registry.retention, sight)),

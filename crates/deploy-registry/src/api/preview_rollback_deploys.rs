@@ -39,7 +39,7 @@ pub(super) async fn handle(
 
     let found = registry
         .store
-        .rollback_previews(&deployment, before, page::size(&page))
+        .rollback_previews(&deployment, before, page.limit())
         .await;
     let RollbackPreviews {
         mut deployment,
@@ -58,8 +58,7 @@ pub(super) async fn handle(
         allow_marked_bad,
         now: registry.environment.now(),
     };
-    let (previews, next_page_token) = page::encode(
-        &page,
+    let (previews, next_page_token) = page.encode(
         targets,
         |target| target.name.number().to_string(),
         |target| Some(basis.preview(target)),

@@ -1,6 +1,7 @@
 //! Which items of a list are asked for.
 
 use chrono::{DateTime, Utc};
+use model::comparison::{OrderTest, Same, TextTest};
 use model::{DagDeployMode, DeployState};
 
 use super::{Delivery, Deploy, DeployTrigger, DeployType, Deployment, ExecutionMode};
@@ -17,7 +18,7 @@ pub(crate) enum DeployTest {
     State(Same<DeployState>),
     CreatedBy(TextTest),
     Description(TextTest),
-    CreateTime(TimeTest),
+    CreateTime(OrderTest<DateTime<Utc>>),
 }
 
 impl DeployFilter {
@@ -33,7 +34,7 @@ impl DeployFilter {
             DeployTest::State(test) => test.holds(&deploy.state),
             DeployTest::CreatedBy(test) => test.holds(&deploy.created_by.to_string()),
             DeployTest::Description(test) => test.holds(&deploy.description),
-            DeployTest::CreateTime(test) => test.holds(deploy.create_time),
+            DeployTest::CreateTime(test) => test.holds(&deploy.create_time),
         })
     }
 
@@ -41,7 +42,7 @@ impl DeployFilter {
     /// backwards.
     pub(crate) fn ends_before(&self, deploy: &Deploy) -> bool {
         self.0.iter().any(|test| match test {
-            DeployTest::CreateTime(test) => test.is_past(deploy.create_time),
+            DeployTest::CreateTime(test) => test.is_past(&deploy.create_time),
             DeployTest::Type(_)
             | DeployTest::Trigger(_)
             | DeployTest::State(_)
@@ -65,8 +66,8 @@ pub(crate) enum DeploymentTest {
     Delivery(Same<Delivery>),
     ExecutionMode(Same<ExecutionMode>),
     RollbackEnabled(Same<bool>),
-    CreateTime(TimeTest),
-    UpdateTime(TimeTest),
+    CreateTime(OrderTest<DateTime<Utc>>),
+    UpdateTime(OrderTest<DateTime<Utc>>),
 }
 
 impl DeploymentFilter {
@@ -84,68 +85,8 @@ impl DeploymentFilter {
             DeploymentTest::Delivery(test) => test.holds(&deployment.delivery),
             DeploymentTest::ExecutionMode(test) => test.holds(&deployment.execution_mode),
             DeploymentTest::RollbackEnabled(test) => test.holds(&deployment.rollback_enabled),
-            DeploymentTest::CreateTime(test) => test.holds(deployment.create_time),
-            DeploymentTest::UpdateTime(test) => test.holds(deployment.update_time),
+            DeploymentTest::CreateTime(test) => test.holds(&deployment.create_time),
+            DeploymentTest::UpdateTime(test) => test.holds(&deployment.update_time),
         })
-    }
-}
-
-/// Whether something is this, or is not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Same<T> {
-    pub(crate) is: bool,
-    pub(crate) value: T,
-}
-
-impl<T: PartialEq> Same<T> {
-    fn holds(&self, found: &T) -> bool {
-        (self.value == *found) == self.is
-    }
-}
-
-/// Whether a text is this, is not, or has it inside.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum TextTest {
-    Is(String),
-    IsNot(String),
-    /// In lowercase.
-    Has(String),
-}
-
-impl TextTest {
-    fn holds(&self, found: &str) -> bool {
-        match self {
-            Self::Is(text) => found == text,
-            Self::IsNot(text) => found != text,
-            Self::Has(text) => found.to_lowercase().contains(text),
-        }
-    }
-}
-
-/// Whether a time lies on this side of another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TimeTest {
-    Before(DateTime<Utc>),
-    UpTo(DateTime<Utc>),
-    After(DateTime<Utc>),
-    From(DateTime<Utc>),
-}
-
-impl TimeTest {
-    fn holds(self, found: DateTime<Utc>) -> bool {
-        match self {
-            Self::Before(time) => found < time,
-            Self::UpTo(time) => found <= time,
-            Self::After(time) => found > time,
-            Self::From(time) => found >= time,
-        }
-    }
-
-    /// Whether no time up to this one can hold.
-    fn is_past(self, found: DateTime<Utc>) -> bool {
-        match self {
-            Self::Before(_) | Self::UpTo(_) => false,
-            Self::After(_) | Self::From(_) => !self.holds(found),
-        }
     }
 }

@@ -32,9 +32,7 @@ pub(crate) use deployment::{
     Settings,
 };
 pub(crate) use expiry::Retention;
-pub(crate) use filter::{
-    DeployFilter, DeployTest, DeploymentFilter, DeploymentTest, Same, TextTest, TimeTest,
-};
+pub(crate) use filter::{DeployFilter, DeployTest, DeploymentFilter, DeploymentTest};
 pub(crate) use history::History;
 pub(crate) use mount_path::MountPath;
 pub(crate) use previous::{Look, MOST_SEARCHED, Search};

@@ -3,7 +3,7 @@
 use chassis::access::Freshness;
 use chassis::fields::Fields;
 use chassis::identity::caller;
-use chassis::paging::Page;
+use chassis::paging::{Listing, Page};
 use chassis::problem::Problem;
 use model::names::{DeploymentName, RollbackId, RollbackName};
 use proto::rollback::v1::{ListAuditEventsRequest, ListAuditEventsResponse};
@@ -43,10 +43,13 @@ pub(super) async fn handle(
         .store
         .audit_events(&parent, rollback, after, page.size + 1)
         .await?;
-    let more = !page.cut(&mut events, |_| String::new()).is_empty();
+    let more = events.len() > page.limit();
+    events.truncate(page.limit());
     let (audit_events, next_page_token) = page.encode(
-        events,
-        more,
+        Listing {
+            items: events,
+            more,
+        },
         |event| event.number.to_string(),
         |event| Some(encode::audit_event(event)),
     );
