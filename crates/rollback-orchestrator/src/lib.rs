@@ -26,6 +26,7 @@ mod clients;
 mod config;
 mod domain;
 mod execution;
+mod feed;
 mod planning;
 mod service;
 mod store;

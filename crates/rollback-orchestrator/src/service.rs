@@ -17,12 +17,13 @@ use proto::rollback::v1::rollback_service_server::{RollbackServiceServer, SERVIC
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 
-use crate::api::Api;
+use crate::api::{Api, Pace};
 use crate::clients::authorization::Authorization;
 use crate::clients::registry::Registry;
 use crate::config::Args;
 use crate::domain::rollback::Looks;
 use crate::execution::{Execution, Patience};
+use crate::feed::Feed;
 use crate::planning::Planner;
 use crate::store::{Follow, Lease, MIGRATIONS, Store};
 
@@ -32,6 +33,9 @@ const SCHEMA: &str = "reprise_orchestrator";
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_secs(1);
+
+/// How often the database is asked what was written down, while somebody watches.
+const WATCH_POLL: Duration = Duration::from_millis(250);
 
 const LOOKS: Looks = Looks {
     first: TimeDelta::seconds(2),
@@ -61,6 +65,17 @@ pub async fn serve(
     args: Args,
     listener: TcpListener,
     environment: Environment,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), StartError> {
+    serve_at(args, listener, environment, Pace::USUAL, stop).await
+}
+
+/// Runs the service with watches of this pace.
+pub(crate) async fn serve_at(
+    args: Args,
+    listener: TcpListener,
+    environment: Environment,
+    watch_pace: Pace,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), StartError> {
     let Args {
@@ -128,6 +143,7 @@ pub async fn serve(
         patience,
     );
     let planner = Planner::new(registry, store.clone(), catalog);
+    let (feed, poller) = Feed::new(store.clone(), WATCH_POLL);
     let api = Api {
         access,
         authorization,
@@ -135,6 +151,8 @@ pub async fn serve(
         store,
         execution: execution.clone(),
         environment,
+        feed,
+        watch_pace,
     };
     let server = Server {
         name: NAME,
@@ -147,6 +165,8 @@ pub async fn serve(
     };
 
     let recovery = tokio::spawn(execution.clone().recover());
+    // Streams end when the service begins to stop, or they would keep it.
+    let polling = tokio::spawn(poller.run(execution.clone().stopping()));
     let served = server
         .serve(listener, async {
             stop.await;
@@ -157,6 +177,9 @@ pub async fn serve(
     execution.stop();
     if let Err(error) = recovery.await {
         tracing::error!(%error, "the recovery broke");
+    }
+    if let Err(error) = polling.await {
+        tracing::error!(%error, "the task that tells watchers what happens broke");
     }
     execution.join().await;
     database.close().await;

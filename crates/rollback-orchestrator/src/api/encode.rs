@@ -5,7 +5,7 @@ mod reports;
 
 use chassis::convert::{scope_to_proto, timestamp};
 use model::deploys::{DagDeployMode, Scope};
-use model::names::{DeployName, DeployNumber, DeploymentName};
+use model::names::{DeployName, DeployNumber, DeploymentName, RollbackId, RollbackName};
 use model::permissions::PermissionSet;
 use proto::common::v1 as common;
 use proto::registry::v1 as registry;
@@ -19,7 +19,7 @@ use crate::domain::permissions::PermissionReport;
 use crate::domain::plan::{Plan, SettingChange};
 use crate::domain::revision::{Bundle, Change, Component, DbtBundle, Image, Revision};
 use crate::domain::rollback::{
-    Cancel, Order, RollOut, RollOutEnd, Rollback, State, Step, StepKind,
+    Cancel, Links, Order, RollOut, RollOutEnd, Rollback, State, Step, StepKind,
 };
 use crate::domain::unchanged::Unchanged;
 use crate::domain::warning::{Certainty, Migrations, Severity, Warning, WarningCode};
@@ -90,6 +90,7 @@ pub(super) fn rollback(rollback: Rollback) -> wire::Rollback {
         state,
         needs_attention,
         steps,
+        links,
         cancel,
         write_deadline,
         create_time,
@@ -100,6 +101,18 @@ pub(super) fn rollback(rollback: Rollback) -> wire::Rollback {
     let mut encoded = would_be(deployment, order);
     encoded.name = name.to_string();
     encoded.needs_attention = needs_attention;
+    let Links {
+        target,
+        replaced,
+        replaced_by,
+    } = links;
+    let linked = |rollback: Option<RollbackId>| {
+        let name = rollback.map(|id| RollbackName::new(deployment.clone(), id));
+        name.map(|name| name.to_string()).unwrap_or_default()
+    };
+    encoded.target_rollback = linked(target);
+    encoded.replaced_rollback = linked(replaced);
+    encoded.replaced_by = linked(replaced_by);
     encoded.steps = steps.into_iter().map(step).collect();
     encoded.write_deadline = Some(timestamp(write_deadline));
     encoded.create_time = Some(timestamp(create_time));

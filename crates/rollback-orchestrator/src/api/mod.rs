@@ -3,14 +3,17 @@
 mod cancel_rollback;
 mod create_rollback;
 mod encode;
+mod filter;
 mod get_rollback;
 mod list_audit_events;
+mod list_rollbacks;
 mod permission;
 mod plan_rollback;
 mod refusals;
 mod target;
 #[cfg(test)]
 mod tests;
+mod watch_rollback;
 
 use std::time::Duration;
 
@@ -23,16 +26,20 @@ use proto::rollback::v1::rollback_service_server::RollbackService;
 use proto::rollback::v1::{
     CancelRollbackRequest, CancelRollbackResponse, CreateRollbackRequest, CreateRollbackResponse,
     GetRollbackRequest, GetRollbackResponse, ListAuditEventsRequest, ListAuditEventsResponse,
-    PlanRollbackRequest, PlanRollbackResponse,
+    ListRollbacksRequest, ListRollbacksResponse, PlanRollbackRequest, PlanRollbackResponse,
+    WatchRollbackRequest,
 };
 use tonic::{Code, Request, Response, Status};
 
+pub(crate) use self::watch_rollback::Pace;
 use crate::clients::authorization::Authorization;
 use crate::execution::Execution;
+use crate::feed::Feed;
 use crate::planning::Planner;
 use crate::store::Store;
 
-/// The service behind the RPCs.
+/// The service behind the RPCs. Cheap to clone.
+#[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) access: Access,
     pub(crate) authorization: Authorization,
@@ -40,6 +47,8 @@ pub(crate) struct Api {
     pub(crate) store: Store,
     pub(crate) execution: Execution,
     pub(crate) environment: Environment,
+    pub(crate) feed: Feed,
+    pub(crate) watch_pace: Pace,
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -77,6 +86,24 @@ impl RollbackService for Api {
         request: Request<ListAuditEventsRequest>,
     ) -> Result<Response<ListAuditEventsResponse>, Status> {
         Ok(list_audit_events::handle(self, request)
+            .await
+            .map(Response::new)?)
+    }
+
+    async fn list_rollbacks(
+        &self,
+        request: Request<ListRollbacksRequest>,
+    ) -> Result<Response<ListRollbacksResponse>, Status> {
+        Ok(list_rollbacks::handle(self, request)
+            .await
+            .map(Response::new)?)
+    }
+
+    async fn watch_rollback(
+        &self,
+        request: Request<WatchRollbackRequest>,
+    ) -> Result<Response<watch_rollback::Messages>, Status> {
+        Ok(watch_rollback::handle(self, request)
             .await
             .map(Response::new)?)
     }

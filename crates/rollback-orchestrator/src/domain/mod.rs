@@ -11,6 +11,7 @@
 //! | [`digest`] | what stands for a plan |
 //! | [`admission`] | whether a plan may be carried out |
 //! | [`rollback`] | the record of an accepted rollback |
+//! | [`filter`] | which rollbacks of a list are asked for |
 //! | [`audit`] | what is kept of what was decided and done |
 
 #[macro_use]
@@ -22,6 +23,7 @@ pub(crate) mod audit;
 pub(crate) mod blocker;
 pub(crate) mod consequences;
 pub(crate) mod digest;
+pub(crate) mod filter;
 pub(crate) mod history;
 pub(crate) mod permissions;
 pub(crate) mod plan;

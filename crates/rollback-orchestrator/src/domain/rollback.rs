@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use model::deploys::Scope;
-use model::names::{DeployNumber, Principal, RollbackName};
+use model::names::{DeployNumber, Principal, RollbackId, RollbackName};
 use model::permissions::PermissionSet;
 
 use super::digest::PlanDigest;
@@ -37,6 +37,7 @@ pub(crate) struct Rollback {
     /// It cannot finish by itself as things stand.
     pub(crate) needs_attention: bool,
     pub(crate) steps: Vec<Step>,
+    pub(crate) links: Links,
     /// Who asked to cancel it first; also where that came too late.
     pub(crate) cancel: Option<Cancel>,
     pub(crate) write_deadline: DateTime<Utc>,
@@ -44,6 +45,17 @@ pub(crate) struct Rollback {
     pub(crate) update_time: DateTime<Utc>,
     /// Goes up with every change of the record.
     pub(crate) version: i64,
+}
+
+/// The rollbacks before and after it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Links {
+    /// The one that made its target.
+    pub(crate) target: Option<RollbackId>,
+    /// The one that made the deploy that it replaced: it undoes that one.
+    pub(crate) replaced: Option<RollbackId>,
+    /// The last one that replaced its deploy.
+    pub(crate) replaced_by: Option<RollbackId>,
 }
 
 /// How far a rollback has come.
@@ -102,10 +114,27 @@ impl State {
             Self::Cancelled { .. } => StateName::Cancelled,
         }
     }
+
+    /// How the roll-out of the deploy ended, if there is one, and it has.
+    pub(crate) fn roll_out(&self) -> Option<RollOut> {
+        match self {
+            Self::Succeeded { roll_out, .. } => roll_out.as_ref().map(|end| end.how),
+            Self::Pending | Self::Running | Self::Failed { .. } | Self::Cancelled { .. } => None,
+        }
+    }
 }
 
 impl Rollback {
-    /// Whether nothing will change any more.
+    /// Whether nothing will happen any more: it has ended, and so has the roll-out of its deploy.
+    pub(crate) fn is_settled(&self) -> bool {
+        match &self.state {
+            State::Pending | State::Running => false,
+            State::Succeeded { roll_out, .. } => roll_out.is_some(),
+            State::Failed { .. } | State::Cancelled { .. } => true,
+        }
+    }
+
+    /// Whether it will have no other state any more.
     pub(crate) const fn has_ended(&self) -> bool {
         match self.state {
             State::Pending | State::Running => false,

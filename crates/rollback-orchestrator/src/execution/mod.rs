@@ -206,6 +206,17 @@ impl Execution {
         self.0.stopping.send_replace(true);
     }
 
+    /// Resolves when drivers are told to let go.
+    pub(crate) async fn stopping(self) {
+        // An error would say that the service is gone.
+        let _ = self
+            .0
+            .stopping
+            .subscribe()
+            .wait_for(|stopping| *stopping)
+            .await;
+    }
+
     /// Waits for all drivers. Those that do not let go are cut off: their leases expire.
     pub(crate) async fn join(&self) {
         let mut drivers = std::mem::take(&mut *self.drivers());

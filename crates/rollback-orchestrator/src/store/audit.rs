@@ -199,25 +199,35 @@ impl Store {
         after: i64,
         most: i64,
     ) -> Result<Vec<AuditEvent>, Error> {
-        let mut args = args![deployment.to_string(), after, most];
-        let sql = match rollback {
-            None => {
-                "SELECT number, kind, principal, rollback, event_time, detail FROM audit_events
-                 WHERE deployment = $1 AND number > $2
-                 ORDER BY number LIMIT $3"
-            }
-            Some(rollback) => {
-                args.push(rollback.get().into());
-                "SELECT number, kind, principal, rollback, event_time, detail FROM audit_events
-                 WHERE deployment = $1 AND number > $2 AND rollback = $4
-                 ORDER BY number LIMIT $3"
-            }
-        };
         let mut connection = self.database.read().await?;
-        let rows = connection.fetch_all::<Row>(sql, args).await?;
-        let events = rows.into_iter().map(|row| row.read(deployment));
-        Ok(events.collect::<Result<_, _>>()?)
+        events_after(&mut connection, deployment, rollback, after, most).await
     }
+}
+
+pub(super) async fn events_after(
+    connection: &mut Connection,
+    deployment: &DeploymentName,
+    rollback: Option<RollbackId>,
+    after: i64,
+    most: i64,
+) -> Result<Vec<AuditEvent>, Error> {
+    let mut args = args![deployment.to_string(), after, most];
+    let sql = match rollback {
+        None => {
+            "SELECT number, kind, principal, rollback, event_time, detail FROM audit_events
+             WHERE deployment = $1 AND number > $2
+             ORDER BY number LIMIT $3"
+        }
+        Some(rollback) => {
+            args.push(rollback.get().into());
+            "SELECT number, kind, principal, rollback, event_time, detail FROM audit_events
+             WHERE deployment = $1 AND number > $2 AND rollback = $4
+             ORDER BY number LIMIT $3"
+        }
+    };
+    let rows = connection.fetch_all::<Row>(sql, args).await?;
+    let events = rows.into_iter().map(|row| row.read(deployment));
+    Ok(events.collect::<Result<_, _>>()?)
 }
 
 impl Row {

@@ -8,6 +8,8 @@
 //! | [`leases`] | whose turn it is to carry a rollback out |
 //! | [`progress`] | what whoever carries it out writes down |
 //! | [`rollbacks`] | reading the record |
+//! | [`lists`] | reading many of them |
+//! | [`watching`] | reading what happened since |
 //! | [`audit`] | what was decided and done, one event for each |
 //!
 //! Every write to a rollback after its acceptance names the fence that its writer holds. Once
@@ -18,10 +20,12 @@ mod audit;
 mod cancelling;
 mod following;
 mod leases;
+mod lists;
 mod progress;
 mod rollbacks;
 #[cfg(test)]
 mod tests;
+mod watching;
 
 use chassis::database::{self, Database, Migrations, StoreError};
 use chassis::problem::Problem;
@@ -31,7 +35,9 @@ pub(crate) use acceptance::{Acceptance, NewRollback, RequestKey, StepTimes};
 pub(crate) use audit::{Kept, Refusal};
 pub(crate) use following::{Follow, Followed, Looked};
 pub(crate) use leases::{Job, Lease};
+pub(crate) use lists::Position;
 pub(crate) use progress::Attempt;
+pub(crate) use watching::Moment;
 
 /// The steps that lead to the newest schema.
 pub(crate) const MIGRATIONS: Migrations = Migrations {

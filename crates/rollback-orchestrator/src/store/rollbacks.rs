@@ -2,7 +2,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use chassis::args;
-use chassis::database::{self, time};
+use chassis::database::{self, Connection, time};
 use model::names::{DeployNumber, DeploymentName, Principal, RequestId, RollbackId, RollbackName};
 use model::permissions::{Permission, PermissionSet};
 use uuid::Uuid;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Error, Store};
 use crate::domain::history::DeploymentUid;
 use crate::domain::rollback::{
-    Cancel, Order, RollOut, RollOutEnd, Rollback, State, Step, StepKind, StoredError,
+    Cancel, Links, Order, RollOut, RollOutEnd, Rollback, State, Step, StepKind, StoredError,
 };
 use crate::domain::warning::WarningCode;
 
@@ -45,9 +45,12 @@ pub(super) struct OrderRow {
 
 /// A rollback beside one of its steps.
 #[derive(Clone, Debug, sqlx::FromRow)]
-struct Row {
+pub(super) struct Row {
     #[sqlx(flatten)]
     order: OrderRow,
+    target_rollback: Option<Uuid>,
+    replaced_rollback: Option<Uuid>,
+    replaced_by: Option<Uuid>,
     request_body: Option<Vec<u8>>,
     state: String,
     needs_attention: bool,
@@ -70,9 +73,27 @@ struct Row {
     step_error: Option<Vec<u8>>,
 }
 
-/// A rollback with its steps in one statement, so that they are of one moment.
+impl Row {
+    pub(super) const fn id(&self) -> Uuid {
+        self.order.id
+    }
+
+    /// About how many bytes it takes to tell it.
+    pub(super) fn bytes(&self) -> usize {
+        let errors = [&self.error, &self.step_error];
+        let errors = errors.into_iter().flatten().map(Vec::len).sum::<usize>();
+        errors + self.order.description.len()
+    }
+}
+
+/// A rollback with its steps and its neighbours in one statement, so that they are of one moment. Which
+/// rollback made a deploy is known by the deploy's number; a deploy can be replaced by several, of which
+/// those before the last came to nothing.
 macro_rules! select_rollback {
     ($condition:literal) => {
+        select_rollback!("rollbacks", $condition)
+    };
+    ($rollbacks:literal, $condition:literal) => {
         concat!(
             "SELECT r.id, r.deployment, r.deployment_uid, r.created_by, r.target,
                  r.expected_latest, r.replaced, r.scope, r.description, r.permissions,
@@ -81,25 +102,33 @@ macro_rules! select_rollback {
                  r.cancel_time, r.error, r.write_deadline, r.create_time, r.update_time,
                  r.end_time, r.version, s.kind AS step_kind, s.attempts AS step_attempts,
                  s.start_time AS step_start_time, s.end_time AS step_end_time,
-                 s.error AS step_error
-             FROM rollbacks r LEFT JOIN rollback_steps s ON s.rollback = r.id
+                 s.error AS step_error,
+                 (SELECT t.id FROM rollbacks t
+                  WHERE t.deployment_uid = r.deployment_uid AND t.deploy = r.target
+                    AND t.deploy IS NOT NULL LIMIT 1) AS target_rollback,
+                 (SELECT t.id FROM rollbacks t
+                  WHERE t.deployment_uid = r.deployment_uid AND t.deploy = r.replaced
+                    AND t.deploy IS NOT NULL LIMIT 1) AS replaced_rollback,
+                 (SELECT t.id FROM rollbacks t
+                  WHERE t.deployment_uid = r.deployment_uid AND t.replaced = r.deploy
+                    AND t.deploy IS NOT NULL
+                  ORDER BY t.deploy DESC LIMIT 1) AS replaced_by
+             FROM ",
+            $rollbacks,
+            " r LEFT JOIN rollback_steps s ON s.rollback = r.id
              WHERE ",
             $condition
         )
     };
 }
 
+pub(super) use select_rollback;
+
 impl Store {
     /// The record of a rollback.
     pub(crate) async fn rollback(&self, name: &RollbackName) -> Result<Option<Rollback>, Error> {
         let mut connection = self.database.read().await?;
-        let rows = connection
-            .fetch_all::<Row>(
-                select_rollback!("r.id = $1 AND r.deployment = $2"),
-                args![name.id().get(), name.deployment().to_string()],
-            )
-            .await?;
-        Ok(rollback(rows)?.map(|(rollback, _)| rollback))
+        read(&mut connection, name).await
     }
 
     /// The rollback that a request was accepted as.
@@ -144,7 +173,22 @@ impl Store {
     }
 }
 
-fn rollback(rows: Vec<Row>) -> Result<Option<(Rollback, Vec<u8>)>, database::Error> {
+/// The record of a rollback, as this connection sees it.
+pub(super) async fn read(
+    connection: &mut Connection,
+    name: &RollbackName,
+) -> Result<Option<Rollback>, Error> {
+    let rows = connection
+        .fetch_all::<Row>(
+            select_rollback!("r.id = $1 AND r.deployment = $2"),
+            args![name.id().get(), name.deployment().to_string()],
+        )
+        .await?;
+    Ok(rollback(rows)?.map(|(rollback, _)| rollback))
+}
+
+/// One rollback of its rows, and the SHA-256 of the request that it was accepted for.
+pub(super) fn rollback(rows: Vec<Row>) -> Result<Option<(Rollback, Vec<u8>)>, database::Error> {
     let Some(first) = rows.first().cloned() else {
         return Ok(None);
     };
@@ -156,6 +200,9 @@ fn rollback(rows: Vec<Row>) -> Result<Option<(Rollback, Vec<u8>)>, database::Err
 
     let Row {
         order,
+        target_rollback,
+        replaced_rollback,
+        replaced_by,
         request_body,
         state,
         needs_attention,
@@ -220,6 +267,11 @@ fn rollback(rows: Vec<Row>) -> Result<Option<(Rollback, Vec<u8>)>, database::Err
         state,
         needs_attention,
         steps,
+        links: Links {
+            target: target_rollback.map(RollbackId::new),
+            replaced: replaced_rollback.map(RollbackId::new),
+            replaced_by: replaced_by.map(RollbackId::new),
+        },
         cancel,
         write_deadline: time(write_deadline)?,
         create_time: time(create_time)?,

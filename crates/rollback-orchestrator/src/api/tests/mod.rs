@@ -1,14 +1,18 @@
 //! The whole service, between two others that do as they are told.
 
 mod access;
+mod audit;
 mod fields;
+mod lists;
 mod plans;
 mod refusals;
 mod repeats;
 mod rollbacks;
 mod surroundings;
+mod watches;
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use chassis::config::{CatalogArgs, DatabaseArgs, KeyArgs, ListenArgs, TlsArgs};
 use chassis::environment::Environment;
@@ -27,8 +31,9 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
+use crate::api::Pace;
 use crate::config::{Args, RollbackArgs};
-use crate::service::{StartError, serve};
+use crate::service::{StartError, serve_at};
 use crate::testing::{FakeAuthorization, FakeRegistry, SOON, eventually};
 
 const DEPLOYMENT: &str = "workspaces/data/deployments/etl";
@@ -40,6 +45,12 @@ const PUSHES: PermissionSet = PermissionSet::of(&[
     Permission::DeploymentImagesPush,
     Permission::DeploymentDagsPush,
 ]);
+
+/// A watch that has much to do.
+const BUSY: Pace = Pace {
+    recheck: Duration::from_millis(100),
+    keep_alive: Duration::from_millis(200),
+};
 
 struct Service {
     client: RollbackServiceClient<Channel>,
@@ -160,7 +171,8 @@ impl Service {
             .unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let served = tokio::spawn(serve(args, listener, Environment::system(), async {
+        let environment = Environment::system();
+        let served = tokio::spawn(serve_at(args, listener, environment, BUSY, async {
             let _ = stopped.await;
         }));
         let client = eventually(async || {
@@ -186,12 +198,17 @@ impl Service {
     }
 
     fn call_as<T>(&self, user: &str, message: T) -> Request<T> {
+        self.call_for(user, TimeDelta::hours(1), message)
+    }
+
+    /// A call with a token that lasts so long.
+    fn call_for<T>(&self, user: &str, lifetime: TimeDelta, message: T) -> Request<T> {
         let token = mint_user_token(
             &self.keyring.local_issuer().unwrap(),
             LOCAL_ISSUER,
             &user.parse().unwrap(),
             &[],
-            TimeDelta::hours(1),
+            lifetime,
             &Environment::system(),
         );
         let mut request = Request::new(message);
