@@ -11,6 +11,7 @@
 //! | [`oidc`] | people of a real identity provider, its new keys, and its absence |
 //! | [`rotation`] | our own signing key changes while the services run |
 //! | [`races`] | a plan or a write that was overtaken is refused, and nothing is overwritten |
+//! | [`holds`] | a rollback that places a hold, and one to a deploy that is marked bad |
 //! | [`crashes`] | a rollback that was accepted ends well, whatever is killed when |
 //! | [`authorization_crashes`] | what the authorization service has answered survives `kill -9`, once |
 //! | [`registry_crashes`] | what the deploy-registry has answered survives `kill -9`, once |
@@ -56,6 +57,7 @@ mod forged_tokens;
 #[cfg(feature = "test-postgres")]
 mod freshness;
 mod history;
+mod holds;
 mod modes;
 #[cfg(feature = "test-postgres")]
 mod network_faults;

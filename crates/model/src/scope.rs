@@ -17,6 +17,9 @@
 //! knows what to ask for before anybody has looked: `IMAGE` needs `deployment.images.push`, `DAGS`
 //! needs `deployment.dags.push`, `ALL` needs the first, and also the second where it can reach a
 //! DAG or dbt bundle. Bringing the mode back needs no `deployment.config.update`.
+//!
+//! A rollback that places a hold keeps every deploy away, whatever it would ship. So it needs what
+//! `ALL` needs too, whatever its scope.
 
 use thiserror::Error;
 
@@ -111,7 +114,8 @@ pub const fn reach(
     }
 }
 
-/// The permissions that a rollback of `scope` needs. `has_dbt` is as for [`reach`].
+/// The permissions that a rollback of `scope` needs, with or without a hold. `has_dbt` is as for
+/// [`reach`].
 ///
 /// It is defined where [`reach`] is not, so that a caller without the permission is told about the
 /// permission, and learns nothing else.
@@ -121,31 +125,39 @@ pub const fn required_permissions(
     now: DagDeployMode,
     scope: Scope,
     has_dbt: bool,
+    hold: bool,
 ) -> PermissionSet {
     const IMAGES: PermissionSet = PermissionSet::of(&[Permission::DeploymentImagesPush]);
     const DAGS: PermissionSet = PermissionSet::of(&[Permission::DeploymentDagsPush]);
 
-    match scope {
+    let all = if has_dbt || ships_dags(target) || ships_dags(now) {
+        IMAGES.union(DAGS)
+    } else {
+        IMAGES
+    };
+    let part = match scope {
+        Scope::All => all,
         Scope::Image => IMAGES,
         Scope::Dags => DAGS,
-        Scope::All if has_dbt || ships_dags(target) || ships_dags(now) => IMAGES.union(DAGS),
-        Scope::All => IMAGES,
-    }
+    };
+    if hold { part.union(all) } else { part }
 }
 
-/// The scopes that are open to a caller who holds `held`: not blocked, and permitted.
+/// The scopes that are open to a caller who holds `held`, with or without a hold: not blocked, and
+/// permitted.
 #[must_use]
 pub fn open_scopes(
     held: PermissionSet,
     target: DagDeployMode,
     now: DagDeployMode,
     has_dbt: bool,
+    hold: bool,
 ) -> Vec<Scope> {
     Scope::ALL
         .iter()
         .copied()
         .filter(|scope| reach(target, now, *scope, has_dbt).is_ok())
-        .filter(|scope| required_permissions(target, now, *scope, has_dbt).is_subset(held))
+        .filter(|scope| required_permissions(target, now, *scope, has_dbt, hold).is_subset(held))
         .collect()
 }
 

@@ -11,6 +11,7 @@ use model::permissions::PermissionSet;
 use crate::clients::registry::{self, Registry};
 use crate::domain::agents::Agents;
 use crate::domain::history::{DeployBetween, Deployment, ExecutionMode, Preview, Target};
+use crate::domain::options::Options;
 use crate::domain::plan::{Facts, Plan};
 use crate::store::Store;
 
@@ -57,9 +58,10 @@ impl Planner {
         held: PermissionSet,
         target: &DeployName,
         scope: Scope,
+        options: Options,
         purpose: Purpose,
     ) -> Result<Plan, Problem> {
-        let moment = self.read(target, scope).await?;
+        let moment = self.read(target, scope, options).await?;
         let in_progress = self
             .store
             .in_progress(&moment.deployment.name, moment.deployment.uid)
@@ -78,6 +80,7 @@ impl Planner {
             deployment,
             target,
             scope,
+            options,
             preview,
             in_progress,
             left_behind,
@@ -89,12 +92,17 @@ impl Planner {
     }
 
     /// Reads until no deploy has landed between the reads.
-    async fn read(&self, target: &DeployName, scope: Scope) -> Result<Moment, Problem> {
+    async fn read(
+        &self,
+        target: &DeployName,
+        scope: Scope,
+        options: Options,
+    ) -> Result<Moment, Problem> {
         for _ in 0..MOST_READS {
             let (deployment, deploy, preview) = tokio::join!(
                 self.registry.deployment(target.deployment()),
                 self.registry.target(target),
-                self.registry.preview(target, scope),
+                self.registry.preview(target, scope, options),
             );
             let moment = Moment {
                 deployment: deployment?,

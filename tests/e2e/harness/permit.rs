@@ -49,6 +49,7 @@ impl Orders {
         let registry = self.stack.orchestrator_itself();
         let preview = done(registry.registry().create_rollback_deploy(preview).await);
         let permissions: &[&str] = match write.scope() {
+            _ if write.hold => &["deployment.images.push", "deployment.dags.push"],
             RollbackScope::Dags => &["deployment.dags.push"],
             RollbackScope::Image => &["deployment.images.push"],
             RollbackScope::All | RollbackScope::Unspecified => {
@@ -65,7 +66,7 @@ impl Orders {
             permissions: permissions.iter().map(|p| (*p).to_owned()).collect(),
             revision_digest: preview.revision_digest,
             plan_digest: "f".repeat(64),
-            hold: false,
+            hold: write.hold,
         }
     }
 

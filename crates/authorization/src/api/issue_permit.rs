@@ -232,6 +232,7 @@ impl Asking<'_> {
             expected_latest_deploy,
             scope,
             permissions,
+            hold,
             revision_digest,
             plan_digest,
         } = bound;
@@ -248,6 +249,7 @@ impl Asking<'_> {
             expected_latest_deploy,
             scope,
             permissions,
+            hold,
             revision_digest,
             plan_digest,
             rollback: rollback.id(),

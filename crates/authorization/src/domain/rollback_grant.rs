@@ -32,6 +32,8 @@ pub(crate) struct Bound {
     pub(crate) scope: Scope,
     /// What the person must hold on the Deployment.
     pub(crate) permissions: PermissionSet,
+    /// Whether the rollback places a hold on the Deployment.
+    pub(crate) hold: bool,
     pub(crate) revision_digest: String,
     pub(crate) plan_digest: String,
 }

@@ -47,6 +47,9 @@ struct BoundDocument {
     expected_latest_deploy: i64,
     scope: String,
     permissions: Vec<String>,
+    /// Rows from before there were holds say nothing.
+    #[serde(default)]
+    hold: bool,
     revision_digest: String,
     plan_digest: String,
 }
@@ -60,6 +63,7 @@ impl From<&Bound> for BoundDocument {
             expected_latest_deploy,
             scope,
             permissions,
+            hold,
             revision_digest,
             plan_digest,
         } = bound;
@@ -73,6 +77,7 @@ impl From<&Bound> for BoundDocument {
                 .iter()
                 .map(|permission| permission.to_string())
                 .collect(),
+            hold: *hold,
             revision_digest: revision_digest.clone(),
             plan_digest: plan_digest.clone(),
         }
@@ -90,6 +95,7 @@ impl TryFrom<BoundDocument> for Bound {
             expected_latest_deploy,
             scope,
             permissions,
+            hold,
             revision_digest,
             plan_digest,
         } = document;
@@ -103,6 +109,7 @@ impl TryFrom<BoundDocument> for Bound {
             permissions: permissions
                 .collect::<Result<PermissionSet, _>>()
                 .map_err(corrupt)?,
+            hold,
             revision_digest,
             plan_digest,
         })

@@ -21,7 +21,7 @@ use super::text;
 use crate::environment::Environment;
 
 /// The version of the claims that is made and understood.
-pub const PERMIT_VERSION: u32 = 1;
+pub const PERMIT_VERSION: u32 = 2;
 
 /// The longest that a permit lasts.
 pub const MAX_PERMIT_LIFETIME: TimeDelta = TimeDelta::seconds(15);
@@ -130,6 +130,8 @@ pub struct PermitClaims {
     /// What the person was found to hold.
     #[serde(with = "text::permissions")]
     pub permissions: PermissionSet,
+    /// Whether the write places a hold on the Deployment.
+    pub hold: bool,
     /// The registry's digest of the revision after the rollback.
     pub revision_digest: String,
     /// The digest of the plan, as evidence.

@@ -70,6 +70,7 @@ async fn write(
         permit,
         description,
         allow_marked_bad,
+        hold,
     } = asked;
     let wanted = Wanted {
         deployment,
@@ -77,6 +78,7 @@ async fn write(
         target,
         expected_latest,
         scope,
+        hold,
     };
     let permit = permit::verify(registry, caller, wanted, &permit).await?;
     let about = About {
@@ -101,7 +103,7 @@ async fn write(
     // The bundle store and the image registry are asked before the transaction, which waits for no
     // one outside. As long as the latest deploy is the expected one, the transaction composes the
     // same revision.
-    let Gone { bundles, image } = match facts.compose(scope) {
+    let Gone { bundles, image } = match facts.compose(scope, hold) {
         Some(Ok(composed)) => gone(registry, facts.deployment.uid, &composed).await?,
         Some(Err(_)) | None => Gone::default(),
     };
@@ -124,6 +126,7 @@ async fn write(
             gone_image: image,
             installation_enabled: registry.rollbacks_enabled,
             allow_marked_bad,
+            hold,
             retention: registry.retention,
             time: registry.environment.now(),
         })
@@ -131,7 +134,7 @@ async fn write(
         .map_err(|error| about.problem(error))?;
     tracing::info!(
         deploy = %entry.deploy.name, created_by = %entry.deploy.created_by, %rollback,
-        permit_id = %permit.claims().id, "rollback deploy written"
+        permit_id = %permit.claims().id, hold, "rollback deploy written"
     );
     Ok(written(registry, entry, sight))
 }
@@ -159,6 +162,7 @@ async fn preview(
         expected_latest,
         description,
         allow_marked_bad,
+        hold,
     } = asked;
     let about = About {
         expected_latest,
@@ -174,7 +178,7 @@ async fn preview(
         return Err(about.problem(Error::LatestDeployChanged { latest }));
     }
 
-    let composed = facts.compose(scope);
+    let composed = facts.compose(scope, hold);
     let mut missing = BTreeSet::new();
     let mut missing_image = None;
     if let Some(Ok(composed)) = &composed {
@@ -250,6 +254,7 @@ struct Asked {
     permit: String,
     description: String,
     allow_marked_bad: bool,
+    hold: bool,
 }
 
 fn decode_write(
@@ -266,7 +271,7 @@ fn decode_write(
         description,
         validate_only: _,
         allow_marked_bad,
-        hold: _,
+        hold,
     } = request;
     let mut fields = Fields::new();
     let target = decode_target(&mut fields, deployment, &target_deploy);
@@ -288,6 +293,7 @@ fn decode_write(
         permit,
         description,
         allow_marked_bad,
+        hold,
     })
 }
 
@@ -298,6 +304,7 @@ struct AskedPreview {
     expected_latest: Option<DeployNumber>,
     description: String,
     allow_marked_bad: bool,
+    hold: bool,
 }
 
 fn decode_preview(
@@ -314,7 +321,7 @@ fn decode_preview(
         description,
         validate_only: _,
         allow_marked_bad,
-        hold: _,
+        hold,
     } = request;
     let mut fields = Fields::new();
     let target = decode_target(&mut fields, deployment, &target_deploy);
@@ -341,6 +348,7 @@ fn decode_preview(
         expected_latest,
         description,
         allow_marked_bad,
+        hold,
     })
 }
 

@@ -17,6 +17,7 @@ pub(super) struct Wanted<'a> {
     pub(super) target: DeployNumber,
     pub(super) expected_latest: DeployNumber,
     pub(super) scope: Scope,
+    pub(super) hold: bool,
 }
 
 /// Why a permit is not taken. For the log.
@@ -65,6 +66,7 @@ fn difference(claims: &PermitClaims, caller: &Caller, wanted: Wanted<'_>) -> Opt
         expected_latest_deploy,
         scope,
         permissions: _,
+        hold,
         revision_digest: _,
         plan_digest: _,
         rollback,
@@ -82,6 +84,7 @@ fn difference(claims: &PermitClaims, caller: &Caller, wanted: Wanted<'_>) -> Opt
             *expected_latest_deploy == wanted.expected_latest,
         ),
         ("scope", *scope == wanted.scope),
+        ("hold", *hold == wanted.hold),
         ("rollback", *rollback == wanted.rollback),
     ];
     same.into_iter()

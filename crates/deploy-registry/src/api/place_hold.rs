@@ -10,8 +10,7 @@ use tonic::Request;
 
 use super::errors::About;
 use super::{Registry, access, decode, encode};
-
-const LONGEST_REASON: usize = 500;
+use crate::domain::Hold;
 
 pub(super) async fn handle(
     registry: &Registry,
@@ -25,7 +24,7 @@ pub(super) async fn handle(
     let sight = access::require(registry, &caller, &name, needed, freshness).await?;
 
     let mut fields = Fields::new();
-    let Some(reason) = fields.required_text("reason", reason, LONGEST_REASON) else {
+    let Some(reason) = fields.required_text("reason", reason, Hold::LONGEST_REASON) else {
         return Err(fields.into_problem());
     };
     let now = registry.environment.now();

@@ -119,7 +119,7 @@ impl Basis<'_> {
     fn scope(&self, target: &Deploy, scope: Scope) -> pb::ScopePreview {
         let composed = self
             .current
-            .map(|current| compose(self.deployment, target, current, scope));
+            .map(|current| compose(self.deployment, target, current, scope, false));
         let missing = match &composed {
             Some(Ok(composed)) => {
                 let needed = composed.revision.bundles().into_keys();

@@ -319,7 +319,7 @@ mod tests {
         } = case;
         let composed = current
             .as_ref()
-            .map(|current| compose(deployment, target, current, scope));
+            .map(|current| compose(deployment, target, current, scope, false));
         let facts = Facts {
             installation_enabled: *installation_enabled,
             retention: Retention::days(90),

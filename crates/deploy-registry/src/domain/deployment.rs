@@ -138,6 +138,11 @@ pub(crate) struct Hold {
     pub(crate) time: DateTime<Utc>,
 }
 
+impl Hold {
+    /// In characters.
+    pub(crate) const LONGEST_REASON: usize = 500;
+}
+
 /// What is to be changed about how a Deployment is configured. None leaves it as it is.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct DeploymentChanges {

@@ -1,13 +1,13 @@
 use chrono::{DateTime, Utc};
 use model::scope::{reach, required_permissions};
 use model::{
-    DagDeployMode, DeployName, DeployNumber, DeployState, PermissionSet, Principal, RollbackId,
-    Scope, ScopeBlocker,
+    DagDeployMode, DeployName, DeployNumber, DeployState, DeploymentName, PermissionSet, Principal,
+    RollbackId, RollbackName, Scope, ScopeBlocker,
 };
 
 use super::{
-    Component, Deploy, DeployTrigger, DeployType, Deployment, PermitId, Revision, RollbackOrigin,
-    Settings, changed_components,
+    Component, Deploy, DeployTrigger, DeployType, Deployment, Hold, PermitId, Revision,
+    RollbackOrigin, Settings, changed_components,
 };
 
 /// The deploy that a rollback would write, but for what only its permit says.
@@ -39,12 +39,33 @@ pub(crate) struct RollbackAuthor {
     pub(crate) description: String,
 }
 
-/// Composes the deploy of a rollback from the target, the current deploy and the scope.
+impl RollbackAuthor {
+    /// The reason of the hold that the rollback places: who finds it asks what it was for.
+    pub(crate) fn hold_reason(&self, deployment: &DeploymentName) -> String {
+        let Self {
+            rollback,
+            permit: _,
+            person: _,
+            description,
+        } = self;
+        let rollback = RollbackName::new(deployment.clone(), *rollback);
+        let reason = format!("{rollback}: {description}");
+        if reason.chars().count() <= Hold::LONGEST_REASON {
+            return reason;
+        }
+        let begin = reason.chars().take(Hold::LONGEST_REASON - 1);
+        begin.chain(['…']).collect()
+    }
+}
+
+/// Composes the deploy of a rollback from the target, the current deploy and the scope. Whether it
+/// places a hold counts for the permissions only.
 pub(crate) fn compose(
     deployment: &Deployment,
     target: &Deploy,
     current: &Deploy,
     scope: Scope,
+    hold: bool,
 ) -> Result<ComposedRollback, ScopeBlocker> {
     let mode_now = deployment.dag_deploy_mode;
     let has_dbt = has_dbt(&target.revision, &current.revision);
@@ -60,7 +81,7 @@ pub(crate) fn compose(
         scope,
         settings: deployment.settings.clone(),
         state: deployment.delivery.first_state(),
-        needed: required_permissions(target.revision.mode, mode_now, scope, has_dbt),
+        needed: required_permissions(target.revision.mode, mode_now, scope, has_dbt, hold),
     })
 }
 
@@ -181,6 +202,15 @@ mod tests {
         current: &Revision,
         scope: Scope,
     ) -> Result<ComposedRollback, ScopeBlocker> {
+        composed_with(target, current, scope, false)
+    }
+
+    fn composed_with(
+        target: &Revision,
+        current: &Revision,
+        scope: Scope,
+        hold: bool,
+    ) -> Result<ComposedRollback, ScopeBlocker> {
         let mut deployment = deployment(8);
         deployment.dag_deploy_mode = current.mode;
         let target = Deploy {
@@ -191,7 +221,7 @@ mod tests {
             revision: current.clone(),
             ..deploy(8)
         };
-        compose(&deployment, &target, &current, scope)
+        compose(&deployment, &target, &current, scope, hold)
     }
 
     #[test]
@@ -308,6 +338,45 @@ mod tests {
             assert_eq!(composed.deploy_type, deploy_type, "{scope}");
             assert_eq!(composed.needed, needed, "{scope}");
         }
+    }
+
+    #[test]
+    fn a_hold_needs_what_the_whole_needs_and_changes_nothing_else() {
+        let both = PermissionSet::of(&[
+            Permission::DeploymentImagesPush,
+            Permission::DeploymentDagsPush,
+        ]);
+        let target = with_dags(DagOnly, 'a', Some('1'), "");
+        let current = with_dags(DagOnly, 'b', Some('2'), "");
+        for scope in [Scope::All, Scope::Image, Scope::Dags] {
+            let without = composed(&target, &current, scope).unwrap();
+            let with = composed_with(&target, &current, scope, true).unwrap();
+            assert_eq!(with.needed, both, "{scope}");
+            let needed = without.needed;
+            assert_eq!(ComposedRollback { needed, ..with }, without, "{scope}");
+        }
+    }
+
+    #[test]
+    fn the_reason_of_a_hold_names_the_rollback_and_is_bounded() {
+        let author = |description: String| RollbackAuthor {
+            rollback: "1e0d3c9b-9d2f-4a53-8a5b-3f0f1f1f1f1f".parse().unwrap(),
+            permit: PermitId::new(uuid::Uuid::from_u128(7)),
+            person: "user:alice@example.com".parse().unwrap(),
+            description,
+        };
+        let deployment = "workspaces/data/deployments/etl".parse().unwrap();
+        let name = "workspaces/data/deployments/etl/rollbacks/1e0d3c9b-9d2f-4a53-8a5b-3f0f1f1f1f1f";
+        assert_eq!(
+            author("bad DAGs".to_owned()).hold_reason(&deployment),
+            format!("{name}: bad DAGs")
+        );
+        let longest = Hold::LONGEST_REASON - name.len() - 2;
+        let fits = author("ü".repeat(longest)).hold_reason(&deployment);
+        assert_eq!(fits, format!("{name}: {}", "ü".repeat(longest)));
+        let cut = author("ü".repeat(longest + 1)).hold_reason(&deployment);
+        assert_eq!(cut.chars().count(), Hold::LONGEST_REASON);
+        assert_eq!(cut, format!("{name}: {}…", "ü".repeat(longest - 1)));
     }
 
     #[test]

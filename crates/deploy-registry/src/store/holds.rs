@@ -60,7 +60,8 @@ impl Store {
     }
 }
 
-async fn place(
+/// Places a hold on a Deployment whose history is locked.
+pub(super) async fn place(
     tx: &mut Connection,
     uid: DeploymentUid,
     reason: &str,

@@ -14,6 +14,7 @@ use super::bundles::bundles;
 use super::changes::{Counted, log};
 use super::deployments::{deployment, number};
 use super::deploys::{Entry, cease, deploy, entry, insert, overtaken};
+use super::holds::place;
 use super::states::supersede;
 use super::{Error, Store};
 use crate::domain::{
@@ -40,9 +41,18 @@ pub(crate) struct RollbackFacts {
 
 impl RollbackFacts {
     /// The deploy that the rollback would write, or why its scope is closed. None where nothing runs.
-    pub(crate) fn compose(&self, scope: Scope) -> Option<Result<ComposedRollback, ScopeBlocker>> {
+    pub(crate) fn compose(
+        &self,
+        scope: Scope,
+        hold: bool,
+    ) -> Option<Result<ComposedRollback, ScopeBlocker>> {
         let current = self.current.as_ref()?;
-        Some(compose(&self.deployment, &self.target, current, scope))
+        let Self {
+            deployment,
+            target,
+            current: _,
+        } = self;
+        Some(compose(deployment, target, current, scope, hold))
     }
 }
 
@@ -88,6 +98,8 @@ pub(crate) struct WriteRollback {
     pub(crate) gone_image: Option<ImageDigest>,
     pub(crate) installation_enabled: bool,
     pub(crate) allow_marked_bad: bool,
+    /// Whether later deploys are kept away.
+    pub(crate) hold: bool,
     pub(crate) retention: Retention,
     pub(crate) time: DateTime<Utc>,
 }
@@ -154,7 +166,13 @@ impl Store {
             let composed = judge(tx, write, &facts).await?;
             let (time, change) = (facts.deployment.update_time, facts.deployment.change);
             let deploy = composed.into_deploy(write.author.clone(), time, change);
-            advance(tx, &facts.deployment, &deploy, &write.permit.jws).await
+            let entry = advance(tx, &facts.deployment, &deploy, &write.permit.jws).await?;
+            if write.hold {
+                let reason = write.author.hold_reason(&write.deployment);
+                let by = &write.author.person;
+                place(tx, facts.deployment.uid, &reason, by, time).await?;
+            }
+            Ok(entry)
         })
     }
 
@@ -312,7 +330,7 @@ async fn judge(
     if *deployment_uid != deployment.uid {
         return Err(Error::PermitMismatch("deployment_uid"));
     }
-    let composed = facts.compose(write.scope);
+    let composed = facts.compose(write.scope, write.hold);
     let mut gone = BTreeSet::new();
     if let Some(Ok(composed)) = &composed {
         let needed = composed

@@ -95,7 +95,22 @@ fn every_cell_needs_the_permission_of_its_scope() {
             Scope::All if dbt || target == DagOnly || now == DagOnly => images.union(dags),
             Scope::All => images,
         };
-        let needed = required_permissions(target, now, scope, dbt);
+        let needed = required_permissions(target, now, scope, dbt, false);
+        assert_eq!(needed, expected, "{target} → {now}, {scope}, dbt: {dbt}");
+    }
+}
+
+#[test]
+fn with_a_hold_a_part_needs_what_the_whole_needs_too() {
+    let images = PermissionSet::of(&[DeploymentImagesPush]);
+    let dags = PermissionSet::of(&[DeploymentDagsPush]);
+    for (target, now, scope, dbt) in cells() {
+        let expected = match scope {
+            Scope::Dags => images.union(dags),
+            All | Scope::Image if dbt || target == DagOnly || now == DagOnly => images.union(dags),
+            All | Scope::Image => images,
+        };
+        let needed = required_permissions(target, now, scope, dbt, true);
         assert_eq!(needed, expected, "{target} → {now}, {scope}, dbt: {dbt}");
     }
 }
@@ -103,7 +118,7 @@ fn every_cell_needs_the_permission_of_its_scope() {
 #[test]
 fn nothing_comes_back_without_the_permission_to_push_it() {
     for (target, now, scope, dbt) in cells() {
-        let needed = required_permissions(target, now, scope, dbt);
+        let needed = required_permissions(target, now, scope, dbt, false);
         let Ok(Reach {
             image,
             dag_bundle,
@@ -129,21 +144,50 @@ fn a_holder_of_one_permission_can_choose_only_that_part() {
     let dags = PermissionSet::of(&[DeploymentDagsPush]);
     let both = images.union(dags);
 
-    assert_eq!(open_scopes(images, DagOnly, DagOnly, false), [Scope::Image]);
-    assert_eq!(open_scopes(dags, DagOnly, DagOnly, false), [Dags]);
     assert_eq!(
-        open_scopes(both, DagOnly, DagOnly, false),
+        open_scopes(images, DagOnly, DagOnly, false, false),
+        [Scope::Image]
+    );
+    assert_eq!(open_scopes(dags, DagOnly, DagOnly, false, false), [Dags]);
+    assert_eq!(
+        open_scopes(both, DagOnly, DagOnly, false, false),
         [All, Scope::Image, Dags]
     );
     assert_eq!(
-        open_scopes(images, Image, Image, false),
+        open_scopes(images, Image, Image, false, false),
         [All, Scope::Image]
     );
-    assert_eq!(open_scopes(images, Image, Image, true), [Scope::Image]);
-    assert_eq!(open_scopes(dags, GitSync, GitSync, true), [Dags]);
-    assert_eq!(open_scopes(dags, GitSync, GitSync, false), []);
-    assert_eq!(open_scopes(images, Image, GitSync, false), [All]);
-    assert_eq!(open_scopes(images, DagOnly, Image, false), []);
-    assert_eq!(open_scopes(both, Nfs, Nfs, true), []);
-    assert_eq!(open_scopes(PermissionSet::EMPTY, Image, Image, true), []);
+    assert_eq!(
+        open_scopes(images, Image, Image, true, false),
+        [Scope::Image]
+    );
+    assert_eq!(open_scopes(dags, GitSync, GitSync, true, false), [Dags]);
+    assert_eq!(open_scopes(dags, GitSync, GitSync, false, false), []);
+    assert_eq!(open_scopes(images, Image, GitSync, false, false), [All]);
+    assert_eq!(open_scopes(images, DagOnly, Image, false, false), []);
+    assert_eq!(open_scopes(both, Nfs, Nfs, true, false), []);
+    assert_eq!(
+        open_scopes(PermissionSet::EMPTY, Image, Image, true, false),
+        []
+    );
+}
+
+#[test]
+fn a_hold_is_open_only_to_those_who_may_roll_everything_back() {
+    let images = PermissionSet::of(&[DeploymentImagesPush]);
+    let dags = PermissionSet::of(&[DeploymentDagsPush]);
+    let both = images.union(dags);
+
+    for held in [images, dags, PermissionSet::EMPTY] {
+        assert_eq!(open_scopes(held, DagOnly, DagOnly, false, true), []);
+    }
+    assert_eq!(
+        open_scopes(both, DagOnly, DagOnly, false, true),
+        [All, Scope::Image, Dags]
+    );
+    assert_eq!(
+        open_scopes(images, Image, Image, false, true),
+        [All, Scope::Image]
+    );
+    assert_eq!(open_scopes(images, Image, Image, true, true), []);
 }

@@ -180,7 +180,8 @@ pub enum ErrorReason {
     ///    "permissions": "deployment.images.push",    // comma separated, all that are missing
     ///    "resource": "workspaces/data/deployments/etl",
     ///    "principal": "user:bob@example.com",
-    ///    "open_scopes": "DAGS" } }                   // rollbacks only
+    ///    "open_scopes": "DAGS",                      // rollbacks only
+    ///    "open_scopes_without_hold": "DAGS" } }      // rollbacks with a hold only
     /// ```
     PermissionMissing = 2,
     /// The resource does not exist, or the caller may not know that it does. With `ResourceInfo`.

@@ -1276,8 +1276,9 @@ pub struct CreateRollbackDeployRequest {
     /// allow_marked_bad rolls back also to a deploy that is marked BAD.
     #[prost(bool, tag = "9")]
     pub allow_marked_bad: bool,
-    /// hold places a hold on the Deployment, in the name of the person, with the description as its reason. It
-    /// must be as the permit says.
+    /// hold places a hold on the Deployment with the deploy, in the name of the person, and in the place of
+    /// one that is on. Its reason is the rollback's name and description, cut to 500 characters. It must be
+    /// as the permit says, and needs what the scope ALL needs too.
     #[prost(bool, tag = "10")]
     pub hold: bool,
 }

@@ -53,8 +53,8 @@ pub struct Plan {
     #[prost(string, tag = "16")]
     pub rules_version: ::prost::alloc::string::String,
     /// digest stands for all that the caller agrees to by giving it to CreateRollback: rules,
-    /// Deployment, latest and current deploy, target, scope, revision, blockers, and the warnings that
-    /// must be acknowledged. Opaque.
+    /// Deployment, latest and current deploy, target, scope, hold, revision, blockers, and the warnings
+    /// that must be acknowledged. Opaque.
     #[prost(string, tag = "17")]
     pub digest: ::prost::alloc::string::String,
     /// hold says that the plan is for a rollback that places a hold. The digest covers it.
@@ -211,7 +211,7 @@ pub struct PermissionReport {
     /// principal is the caller.
     #[prost(string, tag = "1")]
     pub principal: ::prost::alloc::string::String,
-    /// needed are the permissions for the scope.
+    /// needed are the permissions for the scope. A hold needs what the scope ALL needs too.
     #[prost(string, repeated, tag = "2")]
     pub needed: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// held are those of them that the caller holds.
@@ -220,7 +220,8 @@ pub struct PermissionReport {
     /// missing are those of them that the caller lacks.
     #[prost(string, repeated, tag = "4")]
     pub missing: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// open_scopes are the scopes that the caller's permissions allow for this target.
+    /// open_scopes are the scopes that the caller's permissions allow for this target, with the hold if
+    /// the plan has one.
     #[prost(
         enumeration = "super::super::common::v1::RollbackScope",
         repeated,

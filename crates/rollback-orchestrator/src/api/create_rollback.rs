@@ -141,6 +141,7 @@ async fn create(
             held,
             &wanted.target,
             wanted.scope,
+            wanted.options,
             Purpose::Decide,
         )
         .await?;
@@ -168,6 +169,7 @@ async fn create(
         expected_latest: &expected_latest,
         scope: plan.scope,
         permissions: order.permissions,
+        hold: order.options.hold,
         revision_digest,
         plan_digest: plan.digest,
     };
@@ -215,6 +217,7 @@ fn order<'a>(
         expected_latest: plan.latest,
         replaced,
         scope: plan.scope,
+        options: plan.options,
         description: wanted.description.clone(),
         permissions: plan.permissions.needed,
         plan_digest: plan.digest,

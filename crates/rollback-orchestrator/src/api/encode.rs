@@ -15,6 +15,7 @@ pub(super) use self::audit::audit_event;
 use crate::clients::failure;
 use crate::domain::blocker::{Blocker, BlockerCode};
 use crate::domain::history::Composed;
+use crate::domain::options::Options;
 use crate::domain::permissions::PermissionReport;
 use crate::domain::plan::{Plan, SettingChange};
 use crate::domain::revision::{Bundle, Change, Component, DbtBundle, Image, Revision};
@@ -32,6 +33,10 @@ pub(super) fn plan(plan: Plan) -> wire::Plan {
         latest,
         current,
         scope,
+        options: Options {
+            hold,
+            allow_marked_bad,
+        },
         changes,
         unchanged,
         settings_drift,
@@ -78,8 +83,8 @@ pub(super) fn plan(plan: Plan) -> wire::Plan {
         target_expire_time: target_expire_time.map(timestamp),
         rules_version: rules_version.to_string(),
         digest: digest.to_string(),
-        hold: false,
-        allow_marked_bad: false,
+        hold,
+        allow_marked_bad,
     }
 }
 
@@ -162,6 +167,10 @@ pub(super) fn would_be(deployment: &DeploymentName, order: Order) -> wire::Rollb
         expected_latest: _,
         replaced,
         scope,
+        options: Options {
+            hold,
+            allow_marked_bad,
+        },
         description,
         permissions: _,
         plan_digest,
@@ -191,8 +200,8 @@ pub(super) fn would_be(deployment: &DeploymentName, order: Order) -> wire::Rollb
         update_time: None,
         end_time: None,
         etag: String::new(),
-        hold: false,
-        allow_marked_bad: false,
+        hold,
+        allow_marked_bad,
         cancelled_by: String::new(),
         cancel_time: None,
         roll_out_reason: String::new(),
@@ -396,6 +405,7 @@ fn permissions(report: PermissionReport) -> wire::PermissionReport {
         held,
         missing,
         open_scopes,
+        open_without_hold: _,
     } = report;
     wire::PermissionReport {
         principal: principal.to_string(),

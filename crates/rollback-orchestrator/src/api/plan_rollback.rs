@@ -15,6 +15,7 @@ use tonic::Request;
 use super::permission::held_for_plan;
 use super::target::{self, Asked};
 use super::{Api, encode};
+use crate::domain::options::Options;
 use crate::planning::Purpose;
 
 pub(super) async fn handle(
@@ -26,8 +27,8 @@ pub(super) async fn handle(
         parent,
         scope,
         target,
-        hold: _,
-        allow_marked_bad: _,
+        hold,
+        allow_marked_bad,
     } = request.into_inner();
 
     let mut fields = Fields::new();
@@ -47,9 +48,20 @@ pub(super) async fn handle(
         return Err(fields.into_problem());
     };
 
+    let options = Options {
+        hold,
+        allow_marked_bad,
+    };
     let plan = service
         .planner
-        .plan(caller.principal(), held, &target, scope, Purpose::Show)
+        .plan(
+            caller.principal(),
+            held,
+            &target,
+            scope,
+            options,
+            Purpose::Show,
+        )
         .await?;
     Ok(PlanRollbackResponse {
         plan: Some(encode::plan(plan)),

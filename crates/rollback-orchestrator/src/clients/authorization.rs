@@ -44,6 +44,7 @@ pub(crate) struct Bound<'a> {
     pub(crate) expected_latest: &'a DeployName,
     pub(crate) scope: Scope,
     pub(crate) permissions: PermissionSet,
+    pub(crate) hold: bool,
     pub(crate) revision_digest: &'a str,
     pub(crate) plan_digest: PlanDigest,
 }
@@ -68,6 +69,7 @@ impl Authorization {
             expected_latest,
             scope,
             permissions,
+            hold,
             revision_digest,
             plan_digest,
         } = bound;
@@ -84,7 +86,7 @@ impl Authorization {
                 .collect(),
             revision_digest: revision_digest.to_owned(),
             plan_digest: plan_digest.to_string(),
-            hold: false,
+            hold,
         };
         let response = retry(|| {
             let (mut client, request) = (self.client.clone(), request.clone());

@@ -20,6 +20,7 @@ use super::authorization::Permit;
 use super::failure::Failure;
 use crate::domain::agents::Agents;
 use crate::domain::history::{DeployBetween, Deployment, Preview, Target};
+use crate::domain::options::Options;
 use crate::domain::rollback::WrittenDeploy;
 
 pub(crate) const DEPENDENCY: &str = "deploy-registry";
@@ -47,6 +48,7 @@ pub(crate) struct Write<'a> {
     pub(crate) rollback: &'a RollbackName,
     pub(crate) target: DeployNumber,
     pub(crate) scope: Scope,
+    pub(crate) options: Options,
     pub(crate) expected_latest: DeployNumber,
     pub(crate) description: &'a str,
     pub(crate) permit: &'a Permit,
@@ -92,12 +94,19 @@ impl Registry {
         &self,
         target: &DeployName,
         scope: Scope,
+        options: Options,
     ) -> Result<Preview, Problem> {
+        let Options {
+            hold,
+            allow_marked_bad,
+        } = options;
         let request = CreateRollbackDeployRequest {
             parent: target.deployment().to_string(),
             target_deploy: target.to_string(),
             scope: convert::scope_to_proto(scope).into(),
             validate_only: true,
+            allow_marked_bad,
+            hold,
             ..CreateRollbackDeployRequest::default()
         };
         let response = retry(|| {
@@ -194,6 +203,10 @@ impl Registry {
             rollback,
             target,
             scope,
+            options: Options {
+                hold,
+                allow_marked_bad,
+            },
             expected_latest,
             description,
             permit,
@@ -208,8 +221,8 @@ impl Registry {
             expected_latest_deploy: deploy(expected_latest),
             description: description.to_owned(),
             validate_only: false,
-            allow_marked_bad: false,
-            hold: false,
+            allow_marked_bad,
+            hold,
         };
         match self.client.clone().create_rollback_deploy(request).await {
             Ok(response) => decode::written(response.into_inner(), rollback).map_err(unclear),

@@ -12,10 +12,12 @@ use super::warning::WarningCode;
 /// Why a plan is not carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// The caller lacks permissions for the scope, and these scopes are open.
+    /// The caller lacks permissions for the scope or the hold, and these scopes are open.
     PermissionMissing {
         missing: PermissionSet,
         open_scopes: Vec<Scope>,
+        /// Those that are open without the hold, if one was asked for.
+        open_without_hold: Option<Vec<Scope>>,
     },
     /// The caller agreed to another plan than this one.
     PlanChanged(PlanDigest),
@@ -37,9 +39,14 @@ pub(crate) fn admit(
     let permissions = &plan.permissions;
     if !permissions.missing.is_empty() {
         let open_scopes = permissions.open_scopes.clone();
+        let open_without_hold = plan
+            .options
+            .hold
+            .then(|| permissions.open_without_hold.clone());
         return Err(Refusal::PermissionMissing {
             missing: permissions.missing,
             open_scopes,
+            open_without_hold,
         });
     }
     if agreed.is_some_and(|agreed| agreed != plan.digest) {

@@ -6,6 +6,7 @@ use model::names::{DeployNumber, DeploymentName, Principal, RollbackId};
 use model::permissions::PermissionSet;
 
 use super::digest::PlanDigest;
+use super::options::Options;
 use super::rollback::{Order, RollOut, StateName, StepKind, StoredError};
 use super::warning::WarningCode;
 
@@ -154,6 +155,10 @@ impl AuditedRequest {
             expected_latest,
             replaced: _,
             scope,
+            options: Options {
+                hold,
+                allow_marked_bad,
+            },
             description,
             permissions,
             plan_digest,
@@ -168,8 +173,8 @@ impl AuditedRequest {
             permissions: *permissions,
             plan_digest: Some(*plan_digest),
             acknowledged: acknowledged.clone(),
-            hold: false,
-            allow_marked_bad: false,
+            hold: *hold,
+            allow_marked_bad: *allow_marked_bad,
         }
     }
 }

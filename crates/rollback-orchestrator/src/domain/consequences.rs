@@ -8,6 +8,7 @@ use model::names::DeployNumber;
 use model::permissions::Permission;
 
 use super::history::{Current, DeployBetween, GitSource, Settings};
+use super::options::Options;
 use super::plan::{Facts, SettingChange};
 use super::revision::Revision;
 use super::tasks;
@@ -52,7 +53,7 @@ pub(super) fn warnings(
     }
     warnings.extend(runtime_restricted(&composed.revision, catalog));
     warnings.extend(settings_drift(facts, drift));
-    warnings.extend(dags_stay_in_git(&composed.revision));
+    warnings.extend(dags_stay_in_git(&composed.revision, facts.options));
     warnings.extend(git_not_reverted(facts, current));
     warnings.extend(deploys_skipped(facts.target.number, current.number));
     if let Some(agents) = &facts.agents {
@@ -208,11 +209,19 @@ pub(super) fn drift(then: &Settings, now: &Settings) -> Vec<SettingChange> {
     drift
 }
 
-fn dags_stay_in_git(composed: &Revision) -> Option<Warning> {
+fn dags_stay_in_git(composed: &Revision, options: Options) -> Option<Warning> {
     (composed.mode == DagDeployMode::GitSync).then(|| {
-        let text = "the Deployment pulls its DAGs from git: they stay as they are there; revert the \
-                    commit in the repository to bring DAGs back";
-        Warning::new(WarningCode::DagsStayInGit, Severity::Warning, text.to_owned())
+        let mut text =
+            "the Deployment pulls its DAGs from git: they stay as they are there; revert \
+                        the commit in the repository to bring DAGs back"
+                .to_owned();
+        if options.hold {
+            text.push_str(
+                "; a hold keeps deploys away and cannot stop git-sync: what is pushed to the \
+                 repository goes on to arrive",
+            );
+        }
+        Warning::new(WarningCode::DagsStayInGit, Severity::Warning, text)
     })
 }
 
@@ -228,9 +237,14 @@ fn git_not_reverted(facts: &Facts, current: &Current) -> Option<Warning> {
         ([], Some(target)) if left_behind > 0 => &target.repository,
         ([], _) => return None,
     };
+    let next = if facts.options.hold {
+        "once the hold is released, the next deploy"
+    } else {
+        "the next deploy"
+    };
     let mut text = format!(
-        "a rollback does not revert commits: the next deploy from {repository} brings back what \
-         this rollback takes away, unless it is reverted there"
+        "a rollback does not revert commits: {next} from {repository} brings back what this \
+         rollback takes away, unless it is reverted there"
     );
     if !from_git.is_empty() {
         let commits = from_git

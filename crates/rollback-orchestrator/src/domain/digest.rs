@@ -13,17 +13,19 @@ use super::history::DeploymentUid;
 use super::warning::{Certainty, Migrations, Warning};
 
 /// Begins what is hashed. It changes with the encoding, or with what is covered.
-const ENCODING: &str = "reprise.rollback.plan.v1";
+const ENCODING: &str = "reprise.rollback.plan.v2";
 
 /// A plan's digest.
 ///
 /// It is the SHA-256 over the version of the rules, the Deployment's uid, the latest and the current
-/// deploy, the target, the scope, the registry's digest of the revision, the codes of the blockers,
-/// and the warnings that must be acknowledged with their migrations. A rollback that is in progress
-/// is a blocker like any other: a plan that was made while there was none is not the plan of now.
+/// deploy, the target, the scope, whether a hold is placed, the registry's digest of the revision, the
+/// codes of the blockers, and the warnings that must be acknowledged with their migrations. A rollback
+/// that is in progress is a blocker like any other: a plan that was made while there was none is not
+/// the plan of now.
 ///
-/// Not covered: who asks and when, settings, texts, and warnings that only inform. Order and
-/// repetition of blockers and warnings do not count.
+/// Not covered: who asks and when, settings, texts, and warnings that only inform. That a target may be
+/// marked bad counts only where it is, by the blocker that is missing then. Order and repetition of
+/// blockers and warnings do not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PlanDigest(Sha256Digest);
 
@@ -38,6 +40,7 @@ impl PlanDigest {
         current: Option<DeployNumber>,
         target: DeployNumber,
         scope: Scope,
+        hold: bool,
         revision: Option<&str>,
         blockers: &[Blocker],
         warnings: &[Warning],
@@ -61,6 +64,7 @@ impl PlanDigest {
         hasher.text(&current.unwrap_or(DeployNumber::NONE).to_string());
         hasher.text(&target.to_string());
         hasher.text(scope.as_str());
+        hasher.text(if hold { "hold" } else { "no hold" });
         // No digest is empty.
         hasher.text(revision.unwrap_or_default());
         hasher.list(&blockers);

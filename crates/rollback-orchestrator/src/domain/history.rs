@@ -25,6 +25,8 @@ pub(crate) struct Deployment {
     pub(crate) mode: DagDeployMode,
     pub(crate) execution: ExecutionMode,
     pub(crate) settings: Settings,
+    /// Whether a hold keeps new deploys away.
+    pub(crate) held: bool,
     /// [`DeployNumber::NONE`] before the first deploy.
     pub(crate) latest: DeployNumber,
     /// None while nothing runs.

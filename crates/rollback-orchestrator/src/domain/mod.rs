@@ -7,6 +7,7 @@
 //! | [`agents`] | the remote agents, and whether they may stay as they are |
 //! | [`tasks`] | what happens to tasks |
 //! | [`blocker`], [`warning`] | why a rollback cannot be done, and what it does besides |
+//! | [`options`] | what a person can ask for beside the target and the part |
 //! | [`plan`] | everything that a rollback would do, refuse, warn of and leave alone |
 //! | [`digest`] | what stands for a plan |
 //! | [`admission`] | whether a plan may be carried out |
@@ -25,6 +26,7 @@ pub(crate) mod consequences;
 pub(crate) mod digest;
 pub(crate) mod filter;
 pub(crate) mod history;
+pub(crate) mod options;
 pub(crate) mod permissions;
 pub(crate) mod plan;
 pub(crate) mod revision;

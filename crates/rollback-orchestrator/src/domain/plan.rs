@@ -12,6 +12,7 @@ use super::blocker::{Blocker, BlockerCode};
 use super::consequences::{self, Versions};
 use super::digest::PlanDigest;
 use super::history::{Composed, DeployBetween, Deployment, DeploymentUid, Preview, Target};
+use super::options::Options;
 use super::permissions::PermissionReport;
 use super::revision::Change;
 use super::tasks::{self, TaskReport};
@@ -24,6 +25,7 @@ pub(crate) struct Facts {
     pub(crate) deployment: Deployment,
     pub(crate) target: Target,
     pub(crate) scope: Scope,
+    pub(crate) options: Options,
     pub(crate) preview: Preview,
     /// The rollback of the Deployment that is accepted and not written.
     pub(crate) in_progress: Option<RollbackName>,
@@ -47,6 +49,7 @@ pub(crate) struct Plan {
     pub(crate) latest: DeployNumber,
     pub(crate) current: Option<DeployNumber>,
     pub(crate) scope: Scope,
+    pub(crate) options: Options,
     pub(crate) changes: Vec<Change>,
     pub(crate) unchanged: Vec<Unchanged>,
     /// Empty for a caller who may not see settings.
@@ -96,6 +99,7 @@ impl Plan {
             deployment,
             target,
             scope,
+            options,
             preview: Preview {
                 composed,
                 blockers: _,
@@ -112,6 +116,7 @@ impl Plan {
             mode,
             execution: _,
             settings: _,
+            held: _,
             latest,
             current,
         } = deployment;
@@ -120,8 +125,15 @@ impl Plan {
             || current
                 .as_ref()
                 .is_some_and(|current| !current.revision.dbt_bundles.is_empty());
-        let permissions =
-            PermissionReport::new(&caller, held, scope, target.revision.mode, mode, has_dbt);
+        let permissions = PermissionReport::new(
+            &caller,
+            held,
+            scope,
+            target.revision.mode,
+            mode,
+            has_dbt,
+            options.hold,
+        );
         let changes = match (&current, &composed) {
             (Some(current), Some(composed)) => current.revision.changes(&composed.revision),
             (None, _) | (_, None) => Vec::new(),
@@ -142,6 +154,7 @@ impl Plan {
             current,
             target.number,
             scope,
+            options.hold,
             composed.as_ref().map(|composed| composed.digest.as_str()),
             &blockers,
             &warnings,
@@ -153,6 +166,7 @@ impl Plan {
             latest,
             current,
             scope,
+            options,
             changes,
             unchanged,
             settings_drift,

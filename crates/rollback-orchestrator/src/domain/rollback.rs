@@ -7,6 +7,7 @@ use model::permissions::PermissionSet;
 
 use super::digest::PlanDigest;
 use super::history::DeploymentUid;
+use super::options::Options;
 use super::warning::WarningCode;
 
 /// What is carried out: what was asked for and planned. It never changes.
@@ -19,6 +20,7 @@ pub(crate) struct Order {
     /// What ran when the plan was made.
     pub(crate) replaced: DeployNumber,
     pub(crate) scope: Scope,
+    pub(crate) options: Options,
     pub(crate) description: String,
     /// What the person needs for it.
     pub(crate) permissions: PermissionSet,

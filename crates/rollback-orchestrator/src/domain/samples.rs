@@ -14,6 +14,7 @@ use super::history::{
     Composed, Current, DeployBetween, Deployment, DeploymentUid, ExecutionMode, GitSource, Preview,
     Target,
 };
+use super::options::Options;
 use super::plan::Facts;
 use super::revision::{Bundle, DbtBundle, Image, Revision};
 
@@ -119,6 +120,7 @@ pub(crate) fn facts() -> Facts {
             mode: DagDeployMode::DagOnly,
             execution: ExecutionMode::Hosted,
             settings: settings.clone(),
+            held: false,
             latest: number(5),
             current: Some(Current {
                 number: number(5),
@@ -141,6 +143,7 @@ pub(crate) fn facts() -> Facts {
             expire_time: None,
         },
         scope: Scope::All,
+        options: Options::default(),
         in_progress: None,
         left_behind: Some(vec![between_deploy(5, None)]),
         agents: None,

@@ -42,6 +42,9 @@ pub(super) fn unchanged(facts: &Facts, possible: bool) -> Vec<Unchanged> {
         "display name, description and labels are not part of a deploy".to_owned(),
     );
     line("history", history(facts, possible));
+    if let Some(text) = hold(facts) {
+        line("hold", text.to_owned());
+    }
     lines
 }
 
@@ -104,6 +107,12 @@ fn history(facts: &Facts, possible: bool) -> String {
         ),
         None => format!("history only grows: deploys up to {latest} stay"),
     }
+}
+
+/// A rollback goes through a hold, and takes none off.
+fn hold(facts: &Facts) -> Option<&'static str> {
+    (facts.deployment.held && !facts.options.hold)
+        .then_some("a hold is on: it does not stop the rollback, and stays on until it is released")
 }
 
 fn changes(from: &Revision, to: &Revision, component: Component) -> bool {

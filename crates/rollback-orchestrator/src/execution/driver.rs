@@ -178,6 +178,7 @@ impl Driver {
             rollback: &self.job.name,
             target: order.target,
             scope: order.scope,
+            options: order.options,
             expected_latest: order.expected_latest,
             description: &order.description,
             permit: &permit,

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::audit::{Entry, Subject, record};
 use super::{Error, Fence, Job, Lease, Store};
 use crate::domain::audit::{Attempted, AuditedRequest, Event};
+use crate::domain::options::Options;
 use crate::domain::rollback::{Order, StateName, StepKind};
 
 /// A rollback to accept.
@@ -83,6 +84,10 @@ async fn accept(
         expected_latest,
         replaced,
         scope,
+        options: Options {
+            hold,
+            allow_marked_bad,
+        },
         description,
         permissions,
         plan_digest,
@@ -103,7 +108,7 @@ async fn accept(
                   acknowledged, state, needs_attention, write_deadline, create_time, update_time,
                   version, lease_owner, lease_expire_time, fence, hold, allow_marked_bad)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'PENDING', $15,
-                     $16, $17, $17, 1, $18, $19, $20, $15, $15)
+                     $16, $17, $17, 1, $18, $19, $20, $21, $22)
              ON CONFLICT DO NOTHING",
             args![
                 name.id().get(),
@@ -125,7 +130,9 @@ async fn accept(
                 now,
                 lease.owner,
                 database_time + lease.duration,
-                fence.counter
+                fence.counter,
+                *hold,
+                *allow_marked_bad,
             ],
         )
         .await?;

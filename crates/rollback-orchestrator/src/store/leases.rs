@@ -160,8 +160,8 @@ async fn take_up(
                          LIMIT 1)
                AND state IN ('PENDING', 'RUNNING') AND lease_expire_time <= $3
              RETURNING id, deployment, deployment_uid, created_by, target, expected_latest,
-                 replaced, scope, description, permissions, plan_digest, acknowledged, state,
-                 needs_attention, error, closing, fence",
+                 replaced, scope, description, permissions, plan_digest, acknowledged, hold,
+                 allow_marked_bad, state, needs_attention, error, closing, fence",
             args![lease.owner, database_time + lease.duration, database_time],
         )
         .await?;

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{Error, Store};
 use crate::domain::history::DeploymentUid;
+use crate::domain::options::Options;
 use crate::domain::rollback::{
     Cancel, Links, Order, RollOut, RollOutEnd, Rollback, State, Step, StepKind, StoredError,
 };
@@ -41,6 +42,8 @@ pub(super) struct OrderRow {
     permissions: String,
     plan_digest: String,
     acknowledged: String,
+    hold: bool,
+    allow_marked_bad: bool,
 }
 
 /// A rollback beside one of its steps.
@@ -97,9 +100,9 @@ macro_rules! select_rollback {
         concat!(
             "SELECT r.id, r.deployment, r.deployment_uid, r.created_by, r.target,
                  r.expected_latest, r.replaced, r.scope, r.description, r.permissions,
-                 r.plan_digest, r.acknowledged, r.request_body, r.state, r.needs_attention,
-                 r.deploy, r.roll_out, r.roll_out_reason, r.roll_out_deadline, r.cancelled_by,
-                 r.cancel_time, r.error, r.write_deadline, r.create_time, r.update_time,
+                 r.plan_digest, r.acknowledged, r.hold, r.allow_marked_bad, r.request_body, r.state,
+                 r.needs_attention, r.deploy, r.roll_out, r.roll_out_reason, r.roll_out_deadline,
+                 r.cancelled_by, r.cancel_time, r.error, r.write_deadline, r.create_time, r.update_time,
                  r.end_time, r.version, s.kind AS step_kind, s.attempts AS step_attempts,
                  s.start_time AS step_start_time, s.end_time AS step_end_time,
                  s.error AS step_error,
@@ -298,6 +301,8 @@ impl TryFrom<OrderRow> for Order {
             permissions,
             plan_digest,
             acknowledged,
+            hold,
+            allow_marked_bad,
         } = row;
         Ok(Self {
             deployment_uid: DeploymentUid(deployment_uid),
@@ -305,6 +310,10 @@ impl TryFrom<OrderRow> for Order {
             expected_latest: number(expected_latest)?,
             replaced: number(replaced)?,
             scope: parse("scope", &scope)?,
+            options: Options {
+                hold,
+                allow_marked_bad,
+            },
             description,
             permissions: names(&permissions)
                 .map(|name| parse::<Permission>("permissions", name))

@@ -25,6 +25,7 @@ pub(crate) use registry::{Act, FakeRegistry};
 use crate::clients::authorization::Authorization;
 use crate::clients::registry::Registry;
 use crate::domain::history::DeploymentUid;
+use crate::domain::options::Options;
 use crate::domain::rollback::{Looks, Order};
 use crate::domain::samples::{all_push, number};
 use crate::execution::{Execution, Patience};
@@ -129,6 +130,7 @@ pub(crate) fn new_rollback(write_within: TimeDelta) -> NewRollback {
             expected_latest: number(5),
             replaced: number(5),
             scope: model::deploys::Scope::All,
+            options: Options::default(),
             description: "the orders are missing".to_owned(),
             permissions: all_push(),
             plan_digest: "ab".repeat(32).parse().unwrap(),

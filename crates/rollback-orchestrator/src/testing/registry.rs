@@ -61,6 +61,9 @@ pub(crate) struct State {
     pub(crate) history: HashMap<String, Deploy>,
     pub(crate) preview: CreateRollbackDeployResponse,
     pub(crate) previews: u32,
+    /// The last request to compose, and the last one to write.
+    pub(crate) previewed: Option<CreateRollbackDeployRequest>,
+    pub(crate) written: Option<CreateRollbackDeployRequest>,
     pub(crate) pages: u32,
     /// Pages have no more than this many deploys, if set.
     pub(crate) longest_page: Option<usize>,
@@ -144,11 +147,13 @@ impl DeployRegistryService for FakeRegistry {
         if request.validate_only {
             let mut state = self.state();
             state.previews += 1;
+            state.previewed = Some(request);
             return Ok(Response::new(state.preview.clone()));
         }
         let act = {
             let mut state = self.state();
-            state.permits.push(request.permit);
+            state.permits.push(request.permit.clone());
+            state.written = Some(request.clone());
             state.asked.insert(request.rollback.clone());
             if state.closed.contains(&request.rollback) {
                 return Err(closed());

@@ -107,7 +107,7 @@ fn decode_bound(
         permissions,
         revision_digest,
         plan_digest,
-        hold: _,
+        hold,
     } = request;
     let deployment = rollback.as_ref().map(RollbackName::deployment);
     let deployment_uid = fields.parse::<Uuid>("deployment_uid", &deployment_uid);
@@ -141,6 +141,7 @@ fn decode_bound(
         expected_latest_deploy: expected_latest_deploy?,
         scope: scope?,
         permissions: permissions?,
+        hold,
         revision_digest: revision_digest?,
         plan_digest: plan_digest?,
     })
@@ -208,7 +209,7 @@ fn refuse_bound(fields: &mut Fields, request: &IssuePermitRequest) -> bool {
         permissions,
         revision_digest,
         plan_digest,
-        hold: _,
+        hold,
     } = request;
     let set = [
         ("deployment_uid", !deployment_uid.is_empty()),
@@ -218,6 +219,7 @@ fn refuse_bound(fields: &mut Fields, request: &IssuePermitRequest) -> bool {
         ("permissions", !permissions.is_empty()),
         ("revision_digest", !revision_digest.is_empty()),
         ("plan_digest", !plan_digest.is_empty()),
+        ("hold", *hold),
     ];
     let mut none = true;
     for (field, _) in set.iter().filter(|(_, is_set)| *is_set) {

@@ -100,6 +100,7 @@ async fn a_permit_says_exactly_what_was_asked_for(db: TestDatabase) {
             Permission::DeploymentDagsPush
         ])
     );
+    assert!(!claims.hold);
     assert_eq!(claims.revision_digest, "ab".repeat(32));
     assert_eq!(claims.plan_digest, "cd".repeat(32));
     assert!(ROLLBACK.ends_with(&claims.rollback.to_string()));
@@ -260,6 +261,10 @@ async fn a_grant_is_for_one_person_and_one_rollback(db: TestDatabase) {
             ..bob()
         },
         IssuePermitRequest {
+            hold: true,
+            ..bob()
+        },
+        IssuePermitRequest {
             revision_digest: "ef".repeat(32),
             ..bob()
         },
@@ -297,6 +302,27 @@ async fn a_grant_is_for_one_person_and_one_rollback(db: TestDatabase) {
     }
     house.permit(bob()).await.unwrap();
     house.permit(ask_again()).await.unwrap();
+}
+
+async fn a_hold_is_claimed_again_by_the_grant_and_cannot_be_left_out(db: TestDatabase) {
+    let house = House::new(&db).await;
+    house
+        .bind("user:bob", "roles/DEPLOYMENT_EDITOR", DEPLOYMENT)
+        .await;
+    let with_hold = || IssuePermitRequest {
+        hold: true,
+        ..ask(house.user_token("bob", &[]))
+    };
+    let other = house.replica(&db).await;
+    for answer in [
+        house.permit(with_hold()).await,
+        house.permit(with_hold()).await,
+        other.permit(ask_again()).await,
+    ] {
+        assert!(house.read(&answer.unwrap().permit).claims().hold);
+    }
+    let without = house.permit(ask(house.user_token("bob", &[]))).await;
+    assert_eq!(fields(&without.unwrap_err()), ["rollback"]);
 }
 
 async fn a_grant_that_is_over_gives_nothing(db: TestDatabase) {
@@ -451,6 +477,7 @@ async fn all_that_is_wrong_with_a_request_is_told_at_once(db: TestDatabase) {
         (
             IssuePermitRequest {
                 authority: Some(Authority::Grant(true)),
+                hold: true,
                 ..ask(token())
             },
             vec![
@@ -461,6 +488,7 @@ async fn all_that_is_wrong_with_a_request_is_told_at_once(db: TestDatabase) {
                 "permissions",
                 "revision_digest",
                 "plan_digest",
+                "hold",
             ],
         ),
         (
@@ -530,6 +558,7 @@ chassis::on_both_databases!(
     a_token_that_cannot_be_accepted_gets_no_permit,
     a_grant_gives_permits_without_the_persons_token,
     a_grant_is_for_one_person_and_one_rollback,
+    a_hold_is_claimed_again_by_the_grant_and_cannot_be_left_out,
     a_grant_that_is_over_gives_nothing,
     a_service_account_whose_token_is_taken_back_gets_no_more_permits,
     a_token_that_expires_ends_no_grant_but_one_that_is_forgotten_does,

@@ -30,6 +30,7 @@ fn bound(rollback: u128, target: i64) -> Bound {
         expected_latest_deploy: DeployNumber::new(9).unwrap(),
         scope: Scope::Dags,
         permissions: PermissionSet::of(&[Permission::DeploymentDagsPush]),
+        hold: false,
         revision_digest: "ab".repeat(32),
         plan_digest: "cd".repeat(32),
     }
@@ -80,6 +81,43 @@ async fn a_grant_is_kept_as_it_was_first_given(db: TestDatabase) {
             expired: false
         })
     );
+}
+
+async fn a_grant_keeps_whether_there_is_a_hold_and_one_of_before_has_none(db: TestDatabase) {
+    let store = empty(&db).await;
+    for hold in [false, true] {
+        let wanted = Bound {
+            hold,
+            ..bound(u128::from(hold), 3)
+        };
+        store
+            .keep_grant(&grantee("user:ann"), &wanted)
+            .await
+            .unwrap();
+        let found = store.grant(wanted.rollback.id()).await.unwrap().unwrap();
+        assert_eq!(found.grant.bound, wanted);
+    }
+
+    // As it was written before there were holds.
+    let old = serde_json::json!({
+        "version": 1,
+        "rollback": bound(1, 3).rollback.to_string(),
+        "deployment_uid": Uuid::from_u128(77),
+        "target_deploy": 3,
+        "expected_latest_deploy": 9,
+        "scope": "DAGS",
+        "permissions": ["deployment.dags.push"],
+        "revision_digest": "ab".repeat(32),
+        "plan_digest": "cd".repeat(32),
+    });
+    let id = bound(1, 3).rollback.id();
+    let changed: Result<u64, Error> = transaction!(db.database, |tx| {
+        let sql = "UPDATE grants SET bound = $1 WHERE rollback_id = $2";
+        Ok(tx.execute(sql, args![old.to_string(), id.get()]).await?)
+    });
+    assert_eq!(changed.unwrap(), 1);
+    let found = store.grant(id).await.unwrap().unwrap();
+    assert_eq!(found.grant.bound, bound(1, 3));
 }
 
 async fn racing_callers_get_one_grant(db: TestDatabase) {
@@ -156,6 +194,7 @@ async fn a_grant_ends_by_the_databases_clock_and_is_forgotten_a_week_later(db: T
 chassis::on_both_databases!(
     crate::store::MIGRATIONS;
     a_grant_is_kept_as_it_was_first_given,
+    a_grant_keeps_whether_there_is_a_hold_and_one_of_before_has_none,
     racing_callers_get_one_grant,
     a_grant_ends_by_the_databases_clock_and_is_forgotten_a_week_later,
 );

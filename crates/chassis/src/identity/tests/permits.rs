@@ -42,6 +42,7 @@ impl World {
                 Permission::DeploymentImagesPush,
                 Permission::DeploymentDagsPush,
             ]),
+            hold: true,
             revision_digest: "v1:00".to_owned(),
             plan_digest: "v1:01".to_owned(),
             rollback: RollbackId::new(self.env.new_uuid()),
@@ -81,6 +82,7 @@ fn the_claims_are_readable_as_evidence() {
     assert_eq!(json["person"], "user:alice@example.com");
     assert_eq!(json["target_deploy"], 7);
     assert_eq!(json["scope"], "ALL");
+    assert_eq!(json["hold"], true);
     assert_eq!(
         json["permissions"],
         json!(["deployment.images.push", "deployment.dags.push"])
@@ -264,6 +266,7 @@ fn a_claim_that_is_missing_wrong_or_not_understood_refuses_the_permit() {
         ("permissions", json!(["deployment.everything"])),
         ("target_deploy", json!(-1)),
         ("deployment", json!("deployments/d")),
+        ("hold", json!("yes")),
     ];
     for (member, value) in wrong {
         let error = world
@@ -275,12 +278,34 @@ fn a_claim_that_is_missing_wrong_or_not_understood_refuses_the_permit() {
             "{member}: {error}"
         );
     }
-    let error = world
-        .permits()
-        .verify(&world.permit_with("ver", json!(2)))
-        .unwrap_err();
+}
+
+#[test]
+fn a_permit_of_another_version_is_refused() {
+    let world = World::new();
+    for version in [0, PERMIT_VERSION - 1, PERMIT_VERSION + 1] {
+        let error = world
+            .permits()
+            .verify(&world.permit_with("ver", json!(version)))
+            .unwrap_err();
+        assert!(
+            matches!(error, PermitError::Version { found } if found == version),
+            "{error}"
+        );
+    }
+    // As it was before there were holds: it could not say that there is none.
+    let mut claims = serde_json::to_value(world.permit()).unwrap();
+    let old = claims.as_object_mut().unwrap();
+    old.insert("ver".to_owned(), json!(1));
+    old.remove("hold");
+    let permit = signed(
+        &header(TYPE, &world.authorization),
+        &claims,
+        &world.authorization,
+    );
+    let error = world.permits().verify(&permit).unwrap_err();
     assert!(
-        matches!(error, PermitError::Version { found: 2 }),
+        matches!(error, PermitError::Jws(JwsError::Claims(_))),
         "{error}"
     );
 }

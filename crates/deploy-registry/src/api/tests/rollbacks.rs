@@ -74,6 +74,7 @@ impl Harness {
                 Permission::DeploymentImagesPush,
                 Permission::DeploymentDagsPush,
             ]),
+            hold: false,
             revision_digest: preview.revision_digest,
             plan_digest: "plan".to_owned(),
             rollback: model::RollbackId::new(Uuid::from_u128(rollback)),
@@ -104,7 +105,7 @@ impl Harness {
             description: "the DAGs of deploy 4 are broken".to_owned(),
             validate_only: false,
             allow_marked_bad: false,
-            hold: false,
+            hold: claims.hold,
         }
     }
 
@@ -253,6 +254,14 @@ async fn a_permit_that_is_not_for_exactly_this_write_is_refused() {
             with_claims(|c| c.expected_latest_deploy = "5".parse().unwrap()),
         ),
         ("scope", with_claims(|c| c.scope = Scope::Dags)),
+        ("hold in the permit only", with_claims(|c| c.hold = true)),
+        (
+            "hold in the request only",
+            pb::CreateRollbackDeployRequest {
+                hold: true,
+                ..request.clone()
+            },
+        ),
         (
             "permissions",
             with_claims(|c| {
@@ -514,4 +523,34 @@ async fn a_target_that_does_not_exist_is_not_found() {
     };
     let result = harness.rollback(ORCHESTRATOR, stale).await;
     assert_refused(result, Code::Aborted, ErrorReason::LatestDeployChanged);
+}
+
+#[tokio::test]
+async fn a_rollback_with_a_hold_keeps_deploys_away() {
+    let harness = Harness::with_history().await;
+    let mut claims = harness.claims(1).await;
+    claims.hold = true;
+    let request = harness.request(&claims);
+    let preview = pb::CreateRollbackDeployRequest {
+        validate_only: true,
+        ..request.clone()
+    };
+    let preview = harness.rollback(ORCHESTRATOR, preview).await.unwrap();
+    assert_eq!(preview.revision_digest, claims.revision_digest);
+    assert_eq!(preview.blockers, []);
+    let before = harness.get_deployment("alice", ETL).await.unwrap();
+    assert_eq!(before.hold, None);
+
+    let written = harness.rollback(ORCHESTRATOR, request.clone()).await;
+    let deploy = written.unwrap().deploy.unwrap();
+    assert_eq!(deploy.name, format!("{ETL}/deploys/5"));
+    let held = harness.get_deployment("alice", ETL).await.unwrap();
+    let hold = held.hold.unwrap();
+    assert_eq!(hold.placed_by, "user:bob");
+    let reason = format!("{}: the DAGs of deploy 4 are broken", request.rollback);
+    assert_eq!(hold.reason, reason);
+    let refused = harness.deploy("alice", image('c')).await;
+    let status = assert_refused(refused, Code::FailedPrecondition, ErrorReason::DeployHeld);
+    assert_eq!(metadata(&status, "placed_by"), "user:bob");
+    assert!(status.message().contains(&request.rollback), "{status:?}");
 }

@@ -6,6 +6,7 @@ mod bundles;
 mod configuration;
 mod deployments;
 mod deploys;
+mod held_rollbacks;
 mod requests;
 mod rollbacks;
 mod states;

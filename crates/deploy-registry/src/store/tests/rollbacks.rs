@@ -65,7 +65,7 @@ impl Fixture {
     pub(super) async fn rollback_to(&self, id: u128, target: i64, scope: Scope) -> WriteRollback {
         let target = DeployName::new(name("etl"), number(target));
         let facts = self.store.rollback_facts(&target).await.unwrap();
-        let revision_digest = match facts.compose(scope) {
+        let revision_digest = match facts.compose(scope, false) {
             Some(Ok(composed)) => composed.revision.digest().to_string(),
             Some(Err(_)) | None => String::new(),
         };
@@ -90,6 +90,7 @@ impl Fixture {
             gone_image: None,
             installation_enabled: true,
             allow_marked_bad: false,
+            hold: false,
             retention: Retention::days(90),
             time: time(5),
         }

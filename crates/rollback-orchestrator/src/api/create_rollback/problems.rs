@@ -14,8 +14,15 @@ pub(super) fn refused(caller: &Caller, deployment: &DeploymentName, refusal: Ref
         Refusal::PermissionMissing {
             missing,
             open_scopes,
-        } => Problem::permission_missing(caller.principal(), missing, deployment)
-            .with("open_scopes", comma_separated(open_scopes)),
+            open_without_hold,
+        } => {
+            let problem = Problem::permission_missing(caller.principal(), missing, deployment)
+                .with("open_scopes", comma_separated(open_scopes));
+            match open_without_hold {
+                Some(scopes) => problem.with("open_scopes_without_hold", comma_separated(scopes)),
+                None => problem,
+            }
+        }
         Refusal::PlanChanged(digest) => Problem::new(
             Code::Aborted,
             ErrorReason::PlanChanged,

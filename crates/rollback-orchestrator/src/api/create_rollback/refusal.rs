@@ -8,12 +8,17 @@ use model::permissions::PermissionSet;
 use super::wanted::Wanted;
 use crate::api::{Api, refusals};
 use crate::domain::audit::{AuditedRequest, Event};
+use crate::domain::options::Options;
 
 /// What was asked for, as far as it is known before there is a plan.
 pub(super) fn asked(wanted: &Wanted) -> AuditedRequest {
     let Wanted {
         target,
         scope,
+        options: Options {
+            hold,
+            allow_marked_bad,
+        },
         description,
         plan_digest,
         acknowledged,
@@ -28,8 +33,8 @@ pub(super) fn asked(wanted: &Wanted) -> AuditedRequest {
         permissions: PermissionSet::EMPTY,
         plan_digest: *plan_digest,
         acknowledged: acknowledged.clone(),
-        hold: false,
-        allow_marked_bad: false,
+        hold: *hold,
+        allow_marked_bad: *allow_marked_bad,
     }
 }
 

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::api::encode;
 use crate::api::target::{self, Asked};
 use crate::domain::digest::PlanDigest;
+use crate::domain::options::Options;
 use crate::domain::warning::WarningCode;
 use crate::store::RequestKey;
 
@@ -23,6 +24,7 @@ const MOST_ACKNOWLEDGED: usize = 50;
 pub(super) struct Wanted {
     pub(super) target: DeployName,
     pub(super) scope: Scope,
+    pub(super) options: Options,
     pub(super) description: String,
     pub(super) plan_digest: Option<PlanDigest>,
     pub(super) acknowledged: Vec<WarningCode>,
@@ -51,8 +53,8 @@ pub(super) fn read(
         plan_digest,
         acknowledged_warnings,
         target,
-        hold: _,
-        allow_marked_bad: _,
+        hold,
+        allow_marked_bad,
     } = request;
     let target = match target {
         Some(Target::TargetDeploy(name)) => Some(name),
@@ -79,6 +81,10 @@ pub(super) fn read(
     Some(Wanted {
         target,
         scope,
+        options: Options {
+            hold,
+            allow_marked_bad,
+        },
         description: description?,
         plan_digest: plan_digest?,
         acknowledged: acknowledged?,

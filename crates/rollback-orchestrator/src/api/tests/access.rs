@@ -90,3 +90,38 @@ async fn a_missing_permission_is_told_with_the_scopes_that_are_open() {
     assert!(service.nothing_was_sent());
     service.stop().await;
 }
+
+#[tokio::test]
+async fn whoever_may_roll_back_a_part_only_is_told_that_a_hold_needs_more() {
+    let service = Service::start("3.1-9", "3.1-9").await;
+    let dags = PermissionSet::of(&[Permission::DeploymentDagsPush]);
+    service.authorization.state().held = SEEN_BY_ALL.union(dags);
+    let with_hold = CreateRollbackRequest {
+        scope: RollbackScope::Dags.into(),
+        hold: true,
+        ..create_request()
+    };
+    let status = service.create(with_hold.clone()).await.unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied);
+    let metadata = metadata(&status);
+    assert_eq!(metadata["permissions"], "deployment.images.push");
+    assert_eq!(metadata["open_scopes"], "");
+    assert_eq!(metadata["open_scopes_without_hold"], "DAGS");
+    assert!(service.nothing_was_sent());
+
+    let plan = PlanRollbackRequest {
+        scope: RollbackScope::Dags.into(),
+        hold: true,
+        ..plan_request()
+    };
+    let permissions = service.plan(plan).await.unwrap().permissions.unwrap();
+    assert_eq!(permissions.missing, ["deployment.images.push"]);
+    assert!(permissions.open_scopes.is_empty());
+
+    let without = CreateRollbackRequest {
+        hold: false,
+        ..with_hold
+    };
+    service.create(without).await.unwrap();
+    service.stop().await;
+}

@@ -74,3 +74,39 @@ async fn what_the_registry_says_wrongly_is_not_the_callers_fault() {
     assert_eq!(reason(service.plan(plan_request()).await), not_found);
     service.stop().await;
 }
+
+#[tokio::test]
+async fn a_plan_is_for_what_was_asked_for() {
+    let service = Service::start("3.1-9", "3.1-9").await;
+    let mut digests = Vec::new();
+    for (hold, allow_marked_bad) in [(false, false), (false, true), (true, false), (true, true)] {
+        let request = PlanRollbackRequest {
+            hold,
+            allow_marked_bad,
+            ..plan_request()
+        };
+        let plan = service.plan(request).await.unwrap();
+        assert_eq!((plan.hold, plan.allow_marked_bad), (hold, allow_marked_bad));
+        let asked = service.registry.state().previewed.clone().unwrap();
+        assert_eq!(
+            (asked.hold, asked.allow_marked_bad),
+            (hold, allow_marked_bad)
+        );
+        digests.push(plan.digest);
+    }
+    // That a mark may be there counts only where it is.
+    assert_eq!(digests[0], digests[1]);
+    assert_eq!(digests[2], digests[3]);
+    assert_ne!(digests[0], digests[2]);
+
+    // Whoever agreed to a rollback without a hold gets none with one.
+    let agreed = CreateRollbackRequest {
+        plan_digest: digests[0].clone(),
+        hold: true,
+        ..create_request()
+    };
+    let changed = (Code::Aborted, ErrorReason::PlanChanged);
+    assert_eq!(reason(service.create(agreed).await), changed);
+    assert!(service.nothing_was_sent());
+    service.stop().await;
+}

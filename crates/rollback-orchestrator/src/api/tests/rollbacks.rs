@@ -172,3 +172,37 @@ async fn a_caller_does_not_wait_for_ever_for_what_cannot_be_settled() {
     assert_eq!(reason(service.create(with_id(1)).await), deadline);
     service.stop().await;
 }
+
+#[tokio::test]
+async fn what_was_asked_for_beside_is_carried_out_and_told() {
+    let service = Service::start("3.1-9", "3.1-9").await;
+    for (hold, allow_marked_bad) in [(false, false), (false, true), (true, false), (true, true)] {
+        let request = CreateRollbackRequest {
+            hold,
+            allow_marked_bad,
+            ..create_request()
+        };
+        let trial = CreateRollbackRequest {
+            validate_only: true,
+            ..request.clone()
+        };
+        let shown = service.create(trial).await.unwrap();
+        assert_eq!(
+            (shown.hold, shown.allow_marked_bad),
+            (hold, allow_marked_bad)
+        );
+        let rollback = service.create(request).await.unwrap();
+        let told = service.get(&rollback.name).await.unwrap();
+        assert_eq!(told, rollback);
+        assert_eq!((told.hold, told.allow_marked_bad), (hold, allow_marked_bad));
+
+        let state = service.registry.state();
+        let (previewed, written) = (state.previewed.as_ref(), state.written.as_ref());
+        for sent in [previewed.unwrap(), written.unwrap()] {
+            assert_eq!((sent.hold, sent.allow_marked_bad), (hold, allow_marked_bad));
+        }
+        let permit = service.authorization.state().first.clone().unwrap();
+        assert_eq!(permit.hold, hold);
+    }
+    service.stop().await;
+}

@@ -52,7 +52,7 @@ pub(super) fn deployment(response: wire::GetDeploymentResponse) -> Result<Deploy
         delivery: _,
         execution_mode,
         delete_time: _,
-        hold: _,
+        hold,
         change: _,
     } = required("deployment", deployment)?;
     let current = match (current_deploy.as_str(), current_revision) {
@@ -73,6 +73,7 @@ pub(super) fn deployment(response: wire::GetDeploymentResponse) -> Result<Deploy
         mode: mode(dag_deploy_mode)?,
         execution: execution(execution_mode)?,
         settings,
+        held: hold.is_some(),
         latest,
         current,
     })

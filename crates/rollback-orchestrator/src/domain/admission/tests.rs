@@ -47,6 +47,18 @@ fn refusals_come_in_order() {
         Err(Refusal::PermissionMissing {
             missing: PermissionSet::of(&[Permission::DeploymentImagesPush]),
             open_scopes: vec![Scope::Dags],
+            open_without_hold: None,
+        })
+    );
+
+    let mut with_hold = facts.clone();
+    with_hold.options.hold = true;
+    assert_eq!(
+        admit(&plan(with_hold), None, &[]),
+        Err(Refusal::PermissionMissing {
+            missing: PermissionSet::of(&[Permission::DeploymentImagesPush]),
+            open_scopes: Vec::new(),
+            open_without_hold: Some(vec![Scope::Dags]),
         })
     );
 

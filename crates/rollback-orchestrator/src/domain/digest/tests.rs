@@ -38,6 +38,7 @@ fn everything_that_is_covered_changes_the_digest() {
         }),
         ("target", |f| f.target.number = number(2)),
         ("scope", |f| f.scope = Scope::Image),
+        ("hold", |f| f.options.hold = true),
         ("revision", |f| {
             f.preview.composed.as_mut().unwrap().digest = "other".to_owned()
         }),
@@ -78,6 +79,9 @@ fn what_is_not_covered_leaves_the_digest_alone() {
                 .settings
                 .insert("key".to_owned(), "value".to_owned());
         }),
+        ("a mark that is not there may be", |f| {
+            f.options.allow_marked_bad = true
+        }),
         ("git", |f| f.target.git = Some(git('a'))),
         ("nobody looked behind", |f| f.left_behind = None),
         ("expiry", |f| {
@@ -111,7 +115,7 @@ fn migrations_and_their_certainty_are_covered() {
 fn the_digest_of_one_plan_is_known() {
     assert_eq!(
         digest(facts()).to_string(),
-        "5b9e68848cbcfa614088e7b935aa888255266bf2c90662eddeffb11e10f009b2"
+        "19274750a0e59b5cd7271d46e33ccde5376bc37d3d84ee9c29ec26a573143df3"
     );
 }
 
@@ -140,6 +144,7 @@ struct Covered {
     current: Option<i64>,
     target: i64,
     scope: Scope,
+    hold: bool,
     revision: Option<String>,
     blockers: Vec<Blocker>,
     warnings: Vec<Warning>,
@@ -153,6 +158,7 @@ impl Covered {
             self.current.map(number),
             number(self.target),
             self.scope,
+            self.hold,
             self.revision.as_deref(),
             &self.blockers,
             &self.warnings,
@@ -171,23 +177,25 @@ impl Covered {
             .filter(|code| code.must_acknowledge())
             .collect::<Vec<_>>();
         let current = self.current.map_or(DeployNumber::NONE, number);
-        let of = (self.uid, self.latest, current, self.target, self.scope);
+        let part = (self.scope, self.hold);
+        let of = (self.uid, self.latest, current, self.target, part);
         (of, self.revision.clone(), codes, must)
     }
 }
 
 /// Small ranges, so that equal ones come up.
 fn covered() -> impl Strategy<Value = Covered> {
-    let scope = prop::sample::select(Scope::ALL.to_vec());
+    let part = (prop::sample::select(Scope::ALL.to_vec()), any::<bool>());
     let revision = prop::option::of("[ab]{1,2}");
     let ids = (0_u128..2, 1_i64..3, prop::option::of(1_i64..3), 1_i64..3);
-    (ids, scope, revision, blockers(), warnings()).prop_map(
-        |((uid, latest, current, target), scope, revision, blockers, warnings)| Covered {
+    (ids, part, revision, blockers(), warnings()).prop_map(
+        |((uid, latest, current, target), (scope, hold), revision, blockers, warnings)| Covered {
             uid,
             latest,
             current,
             target,
             scope,
+            hold,
             revision,
             blockers,
             warnings,

@@ -66,6 +66,41 @@ fn dags_stay_in_git_in_every_scope() {
 }
 
 #[test]
+fn a_plan_says_what_a_hold_cannot_stop() {
+    let in_git = Revision {
+        mode: DagDeployMode::GitSync,
+        ..revision()
+    };
+    let text_of = |facts: Facts, code| {
+        let mut warnings = plan(facts).warnings.into_iter();
+        warnings.find(|warning| warning.code == code).unwrap().text
+    };
+    for hold in [false, true] {
+        let mut facts = between(in_git.clone(), in_git.clone());
+        facts.options.hold = hold;
+        let text = text_of(facts, WarningCode::DagsStayInGit);
+        assert_eq!(text.contains("cannot stop git-sync"), hold, "{text}");
+
+        let mut facts = between(revision(), revision());
+        facts.options.hold = hold;
+        facts.target.git = Some(git('a'));
+        let text = text_of(facts, WarningCode::GitNotReverted);
+        assert_eq!(text.contains("once the hold is released"), hold, "{text}");
+    }
+}
+
+#[test]
+fn a_hold_that_is_on_stays_on_unless_another_takes_its_place() {
+    for (held, hold) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut facts = facts();
+        facts.deployment.held = held;
+        facts.options.hold = hold;
+        let stays = plan(facts).unchanged.iter().any(|line| line.what == "hold");
+        assert_eq!(stays, held && !hold);
+    }
+}
+
+#[test]
 fn settings_are_shown_to_those_who_may_see_them_only() {
     let drifted = |held: PermissionSet| {
         let mut facts = facts();

@@ -8,6 +8,7 @@ use crate::domain::rollback::{State, StepKind};
 
 on_both_databases!(crate::store::MIGRATIONS;
     a_rollback_comes_back_as_it_was_accepted,
+    what_was_asked_for_beside_comes_back_and_is_taken_up,
     times_come_back_to_the_microsecond,
     a_request_is_accepted_once,
     the_request_of_another_person_or_deployment_is_another_request,
@@ -46,6 +47,25 @@ async fn a_rollback_comes_back_as_it_was_accepted(db: TestDatabase) {
         .unwrap();
     assert_eq!(by_request.rollback, rollback);
     assert_eq!(by_request.request_body, [7; 32]);
+}
+
+async fn what_was_asked_for_beside_comes_back_and_is_taken_up(db: TestDatabase) {
+    let store = store(&db);
+    let both = [false, true].map(|hold| {
+        [false, true].map(|allow_marked_bad| Options {
+            hold,
+            allow_marked_bad,
+        })
+    });
+    for (deployment, options) in (1..).zip(both.into_iter().flatten()) {
+        let mut new = new(deployment);
+        new.order.options = options;
+        let job = accepted(&store, &new, GONE).await;
+        assert_eq!(job.order.options, options);
+        assert_eq!(read(&store, &new.name).await.order.options, options);
+        let taken = store.take_up(&lease(LONG), now()).await.unwrap().unwrap();
+        assert_eq!((taken.name, taken.order.options), (new.name, options));
+    }
 }
 
 async fn times_come_back_to_the_microsecond(db: TestDatabase) {

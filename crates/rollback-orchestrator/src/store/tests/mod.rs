@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::history::DeploymentUid;
+use crate::domain::options::Options;
 use crate::domain::rollback::{
     Closing, Ending, Looks, Order, RollOut, RollOutEnd, Rollback, StoredError, WrittenDeploy,
 };
@@ -88,6 +89,10 @@ fn new(deployment: u128) -> NewRollback {
             expected_latest: number(6),
             replaced: number(5),
             scope: Scope::Dags,
+            options: Options {
+                hold: true,
+                allow_marked_bad: false,
+            },
             description: "the orders of today are missing\nsee the ticket, \u{1f525}".to_owned(),
             permissions: all_push(),
             plan_digest: "ab".repeat(32).parse().unwrap(),

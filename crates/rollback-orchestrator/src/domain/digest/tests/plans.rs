@@ -20,6 +20,8 @@ struct Noise {
     left_behind: Option<Vec<DeployBetween>>,
     /// Running, queued and deferred tasks of agents that fit.
     agents: Option<Vec<(i64, i64, i64)>>,
+    /// Where no target is marked.
+    allow_marked_bad: bool,
     text: String,
     reversed: bool,
 }
@@ -34,9 +36,11 @@ impl Noise {
             expire_seconds,
             left_behind,
             agents,
+            allow_marked_bad,
             text,
             reversed,
         } = self;
+        facts.options.allow_marked_bad = allow_marked_bad;
         facts.caller = format!("user:{caller}").parse().unwrap();
         facts.held = PermissionSet::of(&held);
         (facts.target.settings, facts.deployment.settings) = settings;
@@ -85,7 +89,7 @@ fn noise() -> impl Strategy<Value = Noise> {
         (any::<bool>(), prop::option::of(any::<u32>())),
         prop::option::of(prop::collection::vec(between, 0..4)),
         prop::option::of(agents),
-        ("[a-z ]{0,20}", any::<bool>()),
+        (any::<bool>(), "[a-z ]{0,20}", any::<bool>()),
     )
         .prop_map(
             |(
@@ -93,7 +97,7 @@ fn noise() -> impl Strategy<Value = Noise> {
                 (git, expire_seconds),
                 left_behind,
                 agents,
-                (text, reversed),
+                (allow_marked_bad, text, reversed),
             )| Noise {
                 caller,
                 held,
@@ -102,6 +106,7 @@ fn noise() -> impl Strategy<Value = Noise> {
                 expire_seconds,
                 left_behind,
                 agents,
+                allow_marked_bad,
                 text,
                 reversed,
             },
@@ -116,6 +121,7 @@ struct Meant {
     current: i64,
     target: i64,
     scope: Scope,
+    hold: bool,
     revision: Option<String>,
     /// Without those of versions.
     blockers: Vec<BlockerCode>,
@@ -132,6 +138,7 @@ impl Meant {
         facts.deployment.current.as_mut().unwrap().number = number(self.current);
         facts.target.number = number(self.target);
         facts.scope = self.scope;
+        facts.options.hold = self.hold;
         match &self.revision {
             Some(digest) => facts.preview.composed.as_mut().unwrap().digest = digest.clone(),
             None => facts.preview.composed = None,
@@ -174,7 +181,7 @@ fn meant() -> impl Strategy<Value = Meant> {
     );
     (
         (0_u128..2, 5_i64..7, 4_i64..6, 1_i64..3),
-        prop::sample::select(Scope::ALL.to_vec()),
+        (prop::sample::select(Scope::ALL.to_vec()), any::<bool>()),
         prop::option::weighted(0.8, "[ab]"),
         blockers,
         (any::<bool>(), any::<bool>()),
@@ -182,17 +189,20 @@ fn meant() -> impl Strategy<Value = Meant> {
         prop::sample::select(vec!["3.1-9", "3.1-2", "13.0.0", "11.7.0", "99.0.0"]),
     )
         .prop_map(
-            |((uid, latest, current, target), scope, revision, blockers, flags, then)| Meant {
-                uid,
-                latest,
-                current,
-                target,
-                scope,
-                revision,
-                blockers,
-                in_progress: flags.0,
-                agent_too_new: flags.1,
-                then,
+            |((uid, latest, current, target), (scope, hold), revision, blockers, flags, then)| {
+                Meant {
+                    uid,
+                    latest,
+                    current,
+                    target,
+                    scope,
+                    hold,
+                    revision,
+                    blockers,
+                    in_progress: flags.0,
+                    agent_too_new: flags.1,
+                    then,
+                }
             },
         )
 }
@@ -213,6 +223,7 @@ fn changed(meant: &Meant, which: usize) -> Meant {
         6 => other.blockers.push(BlockerCode::TargetMarkedBad),
         7 => other.in_progress = !other.in_progress,
         8 => other.agent_too_new = !other.agent_too_new,
+        9 => other.hold = !other.hold,
         _ => other.then = "3.1-5",
     }
     other
@@ -231,12 +242,12 @@ proptest! {
     #[test]
     fn one_thing_that_is_covered_always_changes_the_digest(
         meant in meant(),
-        which in 0_usize..10,
+        which in 0_usize..11,
         noise in noise(),
     ) {
         let other = changed(&meant, which);
         // Whether a version goes down to 3.1-2 or 3.1-5 is in the revision's digest alone.
-        prop_assume!(which != 9 || !["3.1-2", "3.1-5"].contains(&meant.then));
+        prop_assume!(which != 10 || !["3.1-2", "3.1-5"].contains(&meant.then));
         let changes = meant.clone().counts() != other.clone().counts();
         prop_assert_eq!(meant.digest(noise.clone()) != other.digest(noise), changes);
     }
