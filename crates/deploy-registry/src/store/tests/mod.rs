@@ -7,6 +7,7 @@ mod configuration;
 mod deployments;
 mod deploys;
 mod held_rollbacks;
+mod histories;
 mod requests;
 mod rollbacks;
 mod states;
