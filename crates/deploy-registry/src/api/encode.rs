@@ -493,6 +493,6 @@ pub(super) fn deploy_name(deployment: &DeploymentName, number: DeployNumber) -> 
     }
 }
 
-fn text<T: ToString>(value: Option<&T>) -> String {
+pub(super) fn text<T: ToString>(value: Option<&T>) -> String {
     value.map(ToString::to_string).unwrap_or_default()
 }

@@ -16,7 +16,7 @@ use tonic::Request;
 use super::access::Sight;
 use super::errors::About;
 use super::{Registry, access, decode, encode, page};
-use crate::domain::{Deploy, Deployment, Facts, blockers, compose};
+use crate::domain::{Deploy, Deployment, Facts, Revision, blockers, compose};
 use crate::store::{Entry, RollbackPreviews};
 
 /// Each deploy comes with a revision for each scope.
@@ -139,10 +139,12 @@ impl Basis<'_> {
             missing: &missing,
             missing_image: None,
         });
-        let composed = composed.and_then(Result::ok);
+        let revision = composed.and_then(Result::ok).map(|it| it.revision);
+        let digest = revision.as_ref().map(Revision::digest);
         pb::ScopePreview {
             scope: scope_to_proto(scope).into(),
-            revision: composed.map(|composed| encode::revision(composed.revision)),
+            revision: revision.map(encode::revision),
+            revision_digest: encode::text(digest.as_ref()),
             blockers: blockers.iter().map(encode::blocker).collect(),
         }
     }

@@ -1348,6 +1348,9 @@ pub struct ScopePreview {
     /// blockers is every reason against it that the registry's records know.
     #[prost(message, repeated, tag = "3")]
     pub blockers: ::prost::alloc::vec::Vec<super::super::common::v1::Blocker>,
+    /// revision_digest is the digest of the revision, as permits bind it.
+    #[prost(string, tag = "4")]
+    pub revision_digest: ::prost::alloc::string::String,
 }
 /// FindDeployRequest is the request of FindDeploy.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

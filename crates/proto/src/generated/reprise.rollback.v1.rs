@@ -906,10 +906,10 @@ pub mod plan_rollback_request {
         /// target_deploy is the name of a deploy.
         #[prost(string, tag = "2")]
         TargetDeploy(::prost::alloc::string::String),
-        /// previous, if true, is the last known good deploy: searching down from the current deploy, or, if a
-        /// rollback made that one, from the deploy that it came from, the newest that is DEPLOYED, not marked
-        /// BAD, and differs from what runs now within the scope. What else blocks it is reported; it is never
-        /// skipped for that.
+        /// previous is the last known good deploy: searching down from the current deploy, or, if a rollback
+        /// made that one, from the deploy that it came from, the newest that is DEPLOYED, not marked BAD, and
+        /// differs from what runs now within the scope. What else blocks it is reported; it is never skipped
+        /// for that. FindDeploy of the deploy-registry tells all of the rule. Must be true.
         #[prost(bool, tag = "4")]
         Previous(bool),
         /// as_of is an instant: the deploy with the greatest deploy_time not after it.
@@ -970,10 +970,10 @@ pub mod create_rollback_request {
         /// target_deploy is the name of a deploy.
         #[prost(string, tag = "2")]
         TargetDeploy(::prost::alloc::string::String),
-        /// previous, if true, is the last known good deploy: searching down from the current deploy, or, if a
-        /// rollback made that one, from the deploy that it came from, the newest that is DEPLOYED, not marked
-        /// BAD, and differs from what runs now within the scope. What else blocks it is reported; it is never
-        /// skipped for that.
+        /// previous is the last known good deploy: searching down from the current deploy, or, if a rollback
+        /// made that one, from the deploy that it came from, the newest that is DEPLOYED, not marked BAD, and
+        /// differs from what runs now within the scope. What else blocks it is reported; it is never skipped
+        /// for that. FindDeploy of the deploy-registry tells all of the rule. Must be true.
         #[prost(bool, tag = "9")]
         Previous(bool),
         /// as_of is an instant: the deploy with the greatest deploy_time not after it.

@@ -129,43 +129,36 @@ async fn create(
     wanted: &Wanted,
     asked: &mut AuditedRequest,
 ) -> Result<Outcome, Problem> {
+    let deployment = &wanted.asked.deployment;
     let name = RollbackName::new(
-        wanted.target.deployment().clone(),
+        deployment.clone(),
         RollbackId::new(service.environment.new_uuid()),
     );
     let begin = service.environment.now();
     let plan = service
         .planner
-        .plan(
-            caller.principal(),
-            held,
-            &wanted.target,
-            wanted.scope,
-            wanted.options,
-            Purpose::Decide,
-        )
+        .plan(caller.principal(), held, &wanted.asked, Purpose::Decide)
         .await?;
     asked.expected_latest = Some(plan.latest);
     asked.permissions = plan.permissions.needed;
     admit(&plan, wanted.plan_digest, &wanted.acknowledged)
-        .map_err(|refusal| refused(caller, wanted.target.deployment(), refusal))?;
+        .map_err(|refusal| refused(caller, deployment, refusal))?;
     let (order, revision_digest) = order(caller, wanted, &plan)?;
     if wanted.validate_only {
-        return Ok(Outcome::Shown(Box::new(encode::would_be(
-            wanted.target.deployment(),
-            order,
-        ))));
+        let shown = encode::would_be(deployment, order);
+        return Ok(Outcome::Shown(Box::new(shown)));
     }
     let planned = StepTimes {
         start: begin,
         end: service.environment.now(),
     };
 
-    let expected_latest = DeployName::new(plan.deployment.clone(), plan.latest);
+    let target = DeployName::new(deployment.clone(), plan.target);
+    let expected_latest = DeployName::new(deployment.clone(), plan.latest);
     let bound = Bound {
         rollback: &name,
         deployment_uid: plan.deployment_uid,
-        target: &wanted.target,
+        target: &target,
         expected_latest: &expected_latest,
         scope: plan.scope,
         permissions: order.permissions,

@@ -2,6 +2,7 @@
 
 mod audit;
 mod reports;
+mod targets;
 
 use chassis::convert::{scope_to_proto, timestamp};
 use model::deploys::{DagDeployMode, Scope};
@@ -24,6 +25,8 @@ use crate::domain::rollback::{
 };
 use crate::domain::unchanged::Unchanged;
 use crate::domain::warning::{Certainty, Migrations, Severity, Warning, WarningCode};
+
+pub(super) use self::targets::targets;
 
 pub(super) fn plan(plan: Plan) -> wire::Plan {
     let Plan {
@@ -58,6 +61,7 @@ pub(super) fn plan(plan: Plan) -> wire::Plan {
             revision,
             digest,
             number: _,
+            replaced: _,
         }) => (Some(self::revision(revision)), digest),
         None => (None, String::new()),
     };
@@ -447,12 +451,8 @@ fn revision(revision: Revision) -> registry::Revision {
                 digest: digest.to_string(),
             },
         ),
-        runtime_version: runtime
-            .map(|version| version.to_string())
-            .unwrap_or_default(),
-        airflow_version: airflow
-            .map(|version| version.to_string())
-            .unwrap_or_default(),
+        runtime_version: text(runtime.as_ref()),
+        airflow_version: text(airflow.as_ref()),
         dag_bundle: dag_bundle.map(|Bundle { sha256, size_bytes }| registry::Bundle {
             sha256: sha256.to_string(),
             size_bytes,
@@ -474,6 +474,10 @@ fn revision(revision: Revision) -> registry::Revision {
             .collect(),
         dag_deploy_mode: self::mode(mode).into(),
     }
+}
+
+fn text<T: ToString>(value: Option<&T>) -> String {
+    value.map(ToString::to_string).unwrap_or_default()
 }
 
 fn mode(mode: DagDeployMode) -> registry::DagDeployMode {

@@ -6,6 +6,7 @@ mod encode;
 mod filter;
 mod get_rollback;
 mod list_audit_events;
+mod list_rollback_targets;
 mod list_rollbacks;
 mod permission;
 mod plan_rollback;
@@ -26,8 +27,8 @@ use proto::rollback::v1::rollback_service_server::RollbackService;
 use proto::rollback::v1::{
     CancelRollbackRequest, CancelRollbackResponse, CreateRollbackRequest, CreateRollbackResponse,
     GetRollbackRequest, GetRollbackResponse, ListAuditEventsRequest, ListAuditEventsResponse,
-    ListRollbacksRequest, ListRollbacksResponse, PlanRollbackRequest, PlanRollbackResponse,
-    WatchRollbackRequest,
+    ListRollbackTargetsRequest, ListRollbackTargetsResponse, ListRollbacksRequest,
+    ListRollbacksResponse, PlanRollbackRequest, PlanRollbackResponse, WatchRollbackRequest,
 };
 use tonic::{Code, Request, Response, Status};
 
@@ -54,6 +55,15 @@ pub(crate) struct Api {
 #[deny(clippy::missing_trait_methods)]
 #[tonic::async_trait]
 impl RollbackService for Api {
+    async fn list_rollback_targets(
+        &self,
+        request: Request<ListRollbackTargetsRequest>,
+    ) -> Result<Response<ListRollbackTargetsResponse>, Status> {
+        Ok(list_rollback_targets::handle(self, request)
+            .await
+            .map(Response::new)?)
+    }
+
     async fn plan_rollback(
         &self,
         request: Request<PlanRollbackRequest>,

@@ -8,14 +8,14 @@ use chassis::fields::Fields;
 use chassis::identity::caller;
 use chassis::problem::Problem;
 use model::names::DeploymentName;
-use proto::rollback::v1::plan_rollback_request::Target;
 use proto::rollback::v1::{PlanRollbackRequest, PlanRollbackResponse};
 use tonic::Request;
 
 use super::permission::held_for_plan;
-use super::target::{self, Asked};
+use super::target::{self, Said};
 use super::{Api, encode};
 use crate::domain::options::Options;
+use crate::domain::target::Asked;
 use crate::planning::Purpose;
 
 pub(super) async fn handle(
@@ -33,35 +33,29 @@ pub(super) async fn handle(
 
     let mut fields = Fields::new();
     let parent = fields.parse::<DeploymentName>("parent", &parent);
-    let target = match target {
-        Some(Target::TargetDeploy(name)) => Some(name),
-        Some(Target::Previous(_) | Target::AsOf(_)) | None => None,
-    };
-    let asked = target::read(&mut fields, parent.as_ref(), target.as_deref(), scope);
+    let read = target::read(&mut fields, parent.as_ref(), target.map(Said::from), scope);
     let Some(parent) = parent else {
         return Err(fields.into_problem());
     };
 
     let freshness = Freshness::MinimizeLatency;
     let held = held_for_plan(&service.access, &caller, &parent, freshness).await?;
-    let Some(Asked { target, scope }) = asked else {
+    let Some((aim, scope)) = read else {
         return Err(fields.into_problem());
     };
 
-    let options = Options {
-        hold,
-        allow_marked_bad,
+    let asked = Asked {
+        deployment: parent,
+        aim,
+        scope,
+        options: Options {
+            hold,
+            allow_marked_bad,
+        },
     };
     let plan = service
         .planner
-        .plan(
-            caller.principal(),
-            held,
-            &target,
-            scope,
-            options,
-            Purpose::Show,
-        )
+        .plan(caller.principal(), held, &asked, Purpose::Show)
         .await?;
     Ok(PlanRollbackResponse {
         plan: Some(encode::plan(plan)),

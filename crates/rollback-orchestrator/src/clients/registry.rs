@@ -1,6 +1,7 @@
 //! The history of a Deployment, and the deploy that a rollback makes.
 
 mod decode;
+mod targets;
 
 use chassis::client::{ServiceChannel, retry};
 use chassis::convert;
@@ -16,6 +17,7 @@ use proto::registry::v1::{
 use tonic::Status;
 
 use self::decode::Malformed;
+pub(crate) use self::targets::{PreviewPage, Previews};
 use super::authorization::Permit;
 use super::failure::Failure;
 use crate::domain::agents::Agents;
@@ -280,10 +282,11 @@ fn unclear(error: Malformed) -> Failure {
     Failure::Passing(error.into())
 }
 
-/// What an error of a read means for the caller: that what it named does not exist is its business.
+/// What an error of a read means for the caller: that what it named or meant does not exist is its
+/// business.
 fn told(status: Status) -> Problem {
     match reason_of(&status) {
-        Some(ErrorReason::ResourceNotFound) => Problem::relay(status),
+        Some(ErrorReason::ResourceNotFound | ErrorReason::TargetNotFound) => Problem::relay(status),
         Some(_) | None => Problem::from_dependency(DEPENDENCY, status),
     }
 }

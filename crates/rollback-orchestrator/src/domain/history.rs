@@ -86,6 +86,8 @@ pub(crate) struct Composed {
     pub(crate) digest: String,
     /// The number that the new deploy would have.
     pub(crate) number: DeployNumber,
+    /// The deploy that ran when it was composed.
+    pub(crate) replaced: DeployNumber,
 }
 
 /// A deploy that a rollback leaves behind: one after the target, up to the current one.

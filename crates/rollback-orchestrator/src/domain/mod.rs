@@ -8,6 +8,7 @@
 //! | [`tasks`] | what happens to tasks |
 //! | [`blocker`], [`warning`] | why a rollback cannot be done, and what it does besides |
 //! | [`options`] | what a person can ask for beside the target and the part |
+//! | [`target`] | what a rollback can go back to |
 //! | [`plan`] | everything that a rollback would do, refuse, warn of and leave alone |
 //! | [`digest`] | what stands for a plan |
 //! | [`admission`] | whether a plan may be carried out |
@@ -31,6 +32,7 @@ pub(crate) mod permissions;
 pub(crate) mod plan;
 pub(crate) mod revision;
 pub(crate) mod rollback;
+pub(crate) mod target;
 pub(crate) mod tasks;
 pub(crate) mod unchanged;
 pub(crate) mod warning;

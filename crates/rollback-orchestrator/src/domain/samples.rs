@@ -132,6 +132,7 @@ pub(crate) fn facts() -> Facts {
                 revision: target.clone(),
                 digest: "composed".to_owned(),
                 number: number(6),
+                replaced: number(5),
             }),
             blockers: Vec::new(),
         },

@@ -68,6 +68,16 @@ pub(crate) struct State {
     /// Pages have no more than this many deploys, if set.
     pub(crate) longest_page: Option<usize>,
     pub(crate) agents: Vec<Agent>,
+    /// The number of the deploy that somebody means; with none, there is none.
+    pub(crate) meant: Option<i64>,
+    /// How somebody said it, each time.
+    pub(crate) finds: Vec<find_deploy_request::By>,
+    /// How many finds still see the deploy before the latest as the latest.
+    pub(crate) stale_finds: u32,
+    /// What is told of each deploy, on one page.
+    pub(crate) listed: Vec<RollbackDeployPreview>,
+    /// The last page of those that was asked for.
+    pub(crate) listed_page: Option<PreviewRollbackDeploysRequest>,
     /// How many reads of the Deployment still see the deploy before the latest as the latest.
     pub(crate) stale_reads: u32,
 }
@@ -258,6 +268,48 @@ impl DeployRegistryService for FakeRegistry {
         Ok(Response::new(ListDeploysResponse {
             next_page_token: last.map_or_else(String::new, |last| last.number.to_string()),
             deploys,
+        }))
+    }
+
+    async fn find_deploy(
+        &self,
+        request: Request<FindDeployRequest>,
+    ) -> Result<Response<FindDeployResponse>, Status> {
+        let FindDeployRequest { parent, by } = request.into_inner();
+        let mut state = self.state();
+        state.finds.extend(by);
+        let missing = || refusal(Code::FailedPrecondition, ErrorReason::TargetNotFound);
+        let number = state.meant.ok_or_else(missing)?;
+        let name = |number: i64| format!("{parent}/deploys/{number}");
+        let deployment = state.deployment.clone().unwrap();
+        let mut latest_deploy = deployment.latest_deploy;
+        if state.stale_finds > 0 {
+            state.stale_finds -= 1;
+            latest_deploy = name(4);
+        }
+        Ok(Response::new(FindDeployResponse {
+            deploy: state.history.get(&name(number)).cloned(),
+            latest_deploy,
+            current_deploy: deployment.current_deploy,
+        }))
+    }
+
+    async fn preview_rollback_deploys(
+        &self,
+        request: Request<PreviewRollbackDeploysRequest>,
+    ) -> Result<Response<PreviewRollbackDeploysResponse>, Status> {
+        let request = request.into_inner();
+        let mut state = self.state();
+        let next_page_token = match request.page_token.as_str() {
+            "" => "more",
+            "more" => "",
+            _ => return Err(refusal(Code::InvalidArgument, ErrorReason::InvalidFields)),
+        };
+        state.listed_page = Some(request);
+        Ok(Response::new(PreviewRollbackDeploysResponse {
+            previews: state.listed.clone(),
+            next_page_token: next_page_token.to_owned(),
+            deployment: state.deployment.clone(),
         }))
     }
 

@@ -57,6 +57,7 @@ impl Harness {
                 assert_eq!(found.scope(), scope);
                 let revision = single.deploy.and_then(|deploy| deploy.revision);
                 assert_eq!(found.revision, revision, "{} {scope:?}", target.name);
+                assert_eq!(found.revision_digest, single.revision_digest);
                 assert_eq!(found.blockers, single.blockers, "{} {scope:?}", target.name);
             }
         }

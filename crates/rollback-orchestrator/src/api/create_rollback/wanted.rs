@@ -1,17 +1,16 @@
 //! Reading the request of CreateRollback.
 
 use chassis::fields::Fields;
-use model::deploys::Scope;
-use model::names::{DeployName, DeploymentName, RequestId};
+use model::names::{DeploymentName, RequestId};
 use prost::Message;
-use proto::rollback::v1::create_rollback_request::Target;
 use proto::rollback::v1::{self as wire, CreateRollbackRequest};
 use sha2::{Digest, Sha256};
 
 use crate::api::encode;
-use crate::api::target::{self, Asked};
+use crate::api::target::{self, Said};
 use crate::domain::digest::PlanDigest;
 use crate::domain::options::Options;
+use crate::domain::target::Asked;
 use crate::domain::warning::WarningCode;
 use crate::store::RequestKey;
 
@@ -22,9 +21,7 @@ const MOST_ACKNOWLEDGED: usize = 50;
 
 /// What the caller wants.
 pub(super) struct Wanted {
-    pub(super) target: DeployName,
-    pub(super) scope: Scope,
-    pub(super) options: Options,
+    pub(super) asked: Asked,
     pub(super) description: String,
     pub(super) plan_digest: Option<PlanDigest>,
     pub(super) acknowledged: Vec<WarningCode>,
@@ -56,11 +53,7 @@ pub(super) fn read(
         hold,
         allow_marked_bad,
     } = request;
-    let target = match target {
-        Some(Target::TargetDeploy(name)) => Some(name),
-        Some(Target::Previous(_) | Target::AsOf(_)) | None => None,
-    };
-    let asked = target::read(fields, parent, target.as_deref(), scope);
+    let read = target::read(fields, parent, target.map(Said::from), scope);
     let description = fields.required_text("description", description, LONGEST_DESCRIPTION);
     let request_id = fields.parse_optional::<RequestId>("request_id", &request_id);
     let plan_digest = fields
@@ -73,18 +66,22 @@ pub(super) fn read(
         .map(|text| text.parse().ok());
     let acknowledged = acknowledged(fields, &acknowledged_warnings);
 
-    let Asked { target, scope } = asked?;
+    let (aim, scope) = read?;
     let request = request_id?.map(|id| RequestKey {
         id,
         body: Sha256::digest(body.encode_to_vec()).into(),
     });
-    Some(Wanted {
-        target,
+    let asked = Asked {
+        deployment: parent?.clone(),
+        aim,
         scope,
         options: Options {
             hold,
             allow_marked_bad,
         },
+    };
+    Some(Wanted {
+        asked,
         description: description?,
         plan_digest: plan_digest?,
         acknowledged: acknowledged?,

@@ -36,7 +36,7 @@ pub(super) fn deploys_between(
     deploys.into_iter().map(encode).collect()
 }
 
-fn state(state: DeployState) -> registry::DeployState {
+pub(super) fn state(state: DeployState) -> registry::DeployState {
     match state {
         DeployState::Pending => registry::DeployState::Pending,
         DeployState::RollingOut => registry::DeployState::RollingOut,

@@ -9,6 +9,7 @@ mod refusals;
 mod repeats;
 mod rollbacks;
 mod surroundings;
+mod targets;
 mod watches;
 
 use std::collections::{BTreeMap, HashMap};
@@ -103,6 +104,17 @@ fn deploy(number: i64, revision: registry::Revision) -> registry::Deploy {
     }
 }
 
+/// What would be written after deploy `replaced`.
+fn composed(number: i64, replaced: i64, revision: registry::Revision) -> registry::Deploy {
+    registry::Deploy {
+        rollback: Some(registry::RollbackOrigin {
+            replaced_deploy: deploy_name(replaced),
+            ..Default::default()
+        }),
+        ..deploy(number, revision)
+    }
+}
+
 fn at(seconds: i64) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds, nanos: 0 }
 }
@@ -131,7 +143,7 @@ impl Service {
                 .map(|deploy| (deploy.name.clone(), deploy))
                 .into();
             state.preview = registry::CreateRollbackDeployResponse {
-                deploy: Some(deploy(6, revision(4, then))),
+                deploy: Some(composed(6, 5, revision(4, then))),
                 revision_digest: "composed".to_owned(),
                 blockers: Vec::new(),
             };

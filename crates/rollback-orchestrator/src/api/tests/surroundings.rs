@@ -115,7 +115,7 @@ fn longer(service: &Service, current: i64, latest: i64) {
     let deployment = state.deployment.as_mut().unwrap();
     deployment.current_deploy = deploy_name(current);
     deployment.latest_deploy = deploy_name(latest);
-    state.preview.deploy = Some(deploy(latest + 1, revision(4, "3.1-9")));
+    state.preview.deploy = Some(composed(latest + 1, current, revision(4, "3.1-9")));
 }
 
 #[tokio::test]

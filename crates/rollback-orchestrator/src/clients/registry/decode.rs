@@ -1,5 +1,7 @@
 //! From the registry's answers to the domain. What does not fit is the registry's fault, and INTERNAL.
 
+pub(super) mod targets;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -33,6 +35,10 @@ impl From<Malformed> for Problem {
 
 pub(super) fn deployment(response: wire::GetDeploymentResponse) -> Result<Deployment, Malformed> {
     let wire::GetDeploymentResponse { deployment } = response;
+    deployment_of(required("deployment", deployment)?)
+}
+
+fn deployment_of(deployment: wire::Deployment) -> Result<Deployment, Malformed> {
     let wire::Deployment {
         name,
         uid,
@@ -54,7 +60,7 @@ pub(super) fn deployment(response: wire::GetDeploymentResponse) -> Result<Deploy
         delete_time: _,
         hold,
         change: _,
-    } = required("deployment", deployment)?;
+    } = deployment;
     let current = match (current_deploy.as_str(), current_revision) {
         ("", None) => None,
         (name, Some(current)) => Some(Current {
@@ -81,7 +87,10 @@ pub(super) fn deployment(response: wire::GetDeploymentResponse) -> Result<Deploy
 
 pub(super) fn target(response: wire::GetDeployResponse) -> Result<Target, Malformed> {
     let wire::GetDeployResponse { deploy } = response;
-    let deploy = required("deploy", deploy)?;
+    target_of(required("deploy", deploy)?)
+}
+
+fn target_of(deploy: wire::Deploy) -> Result<Target, Malformed> {
     Ok(Target {
         number: number(&deploy)?,
         revision: revision(required("revision", deploy.revision)?)?,
@@ -103,8 +112,10 @@ pub(super) fn preview(response: wire::CreateRollbackDeployResponse) -> Result<Pr
         .collect::<Result<Vec<_>, _>>()?;
     let composed = deploy
         .map(|deploy| {
+            let origin = required("rollback", deploy.rollback.as_ref())?;
             Ok(Composed {
                 number: number(&deploy)?,
+                replaced: deploy_number(&origin.replaced_deploy)?,
                 revision: revision(required("revision", deploy.revision)?)?,
                 digest: required(
                     "revision_digest",
@@ -113,6 +124,10 @@ pub(super) fn preview(response: wire::CreateRollbackDeployResponse) -> Result<Pr
             })
         })
         .transpose()?;
+    explained(composed, blockers)
+}
+
+fn explained(composed: Option<Composed>, blockers: Vec<Blocker>) -> Result<Preview, Malformed> {
     if composed.is_none() && blockers.is_empty() {
         return Err(Malformed(
             "it composed nothing and does not say why".to_owned(),
