@@ -10,6 +10,7 @@
 //! | [`forged_tokens`] | what is wrong with a token is told to nobody |
 //! | [`oidc`] | people of a real identity provider, its new keys, and its absence |
 //! | [`rotation`] | our own signing key changes while the services run |
+//! | [`targets`] | which deploys there are to go back to, and which one is meant |
 //! | [`races`] | a plan or a write that was overtaken is refused, and nothing is overwritten |
 //! | [`holds`] | a rollback that places a hold, and one to a deploy that is marked bad |
 //! | [`crashes`] | a rollback that was accepted ends well, whatever is killed when |
@@ -78,6 +79,7 @@ mod rotation;
 mod service_account_tokens;
 mod service_tokens;
 mod states;
+mod targets;
 mod traces;
 mod up;
 mod uploads;

@@ -5,10 +5,13 @@ use proto::authorization::v1::{
 use proto::common::v1::RollbackScope;
 use proto::registry::v1::{
     CloseRollbackRequest, CreateDeployRequest, CreateDeploymentRequest,
-    CreateRollbackDeployRequest, DownloadDagBundleRequest, GetDagBundleRequest, GetDeployRequest,
-    GetDeploymentRequest, ListDeploymentsRequest, ListDeploysRequest,
+    CreateRollbackDeployRequest, DownloadDagBundleRequest, FindDeployRequest, GetDagBundleRequest,
+    GetDeployRequest, GetDeploymentRequest, ListDeploymentsRequest, ListDeploysRequest,
+    PreviewRollbackDeploysRequest,
 };
-use proto::rollback::v1::{CreateRollbackRequest, GetRollbackRequest, PlanRollbackRequest};
+use proto::rollback::v1::{
+    CreateRollbackRequest, GetRollbackRequest, ListRollbackTargetsRequest, PlanRollbackRequest,
+};
 
 use super::no_name_is_taken;
 use crate::harness::orders::rollback_to;
@@ -84,7 +87,23 @@ async fn the_registry_takes_no_name_but_a_name(setup: Setup) {
             .await
     })
     .await;
+    no_name_is_taken("parent", async |parent| {
+        let request = FindDeployRequest {
+            parent,
+            ..Default::default()
+        };
+        registry().find_deploy(request).await
+    })
+    .await;
     let itself = orders.stack.orchestrator_itself();
+    no_name_is_taken("parent", async |parent| {
+        let request = PreviewRollbackDeploysRequest {
+            parent,
+            ..Default::default()
+        };
+        itself.registry().preview_rollback_deploys(request).await
+    })
+    .await;
     no_name_is_taken("parent", async |parent| {
         let request = CreateRollbackDeployRequest {
             parent,
@@ -105,6 +124,14 @@ async fn the_registry_takes_no_name_but_a_name(setup: Setup) {
 async fn the_orchestrator_takes_no_name_but_a_name(setup: Setup) {
     let orders = Orders::new(setup).await;
     let orchestrator = || orders.admin.orchestrator();
+    no_name_is_taken("parent", async |parent| {
+        let request = ListRollbackTargetsRequest {
+            parent,
+            ..Default::default()
+        };
+        orchestrator().list_rollback_targets(request).await
+    })
+    .await;
     let good = rollback_to(1, RollbackScope::All);
     no_name_is_taken("parent", async |parent| {
         let request = CreateRollbackRequest {

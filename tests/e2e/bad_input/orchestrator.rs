@@ -1,7 +1,12 @@
+use prost_types::Timestamp;
 use proto::common::v1::RollbackScope;
+use proto::registry::v1::FindDeployRequest;
+use proto::registry::v1::find_deploy_request::By;
 use proto::rollback::v1::create_rollback_request::Target;
 use proto::rollback::v1::plan_rollback_request::Target as PlanTarget;
-use proto::rollback::v1::{CreateRollbackRequest, GetRollbackRequest, PlanRollbackRequest};
+use proto::rollback::v1::{
+    CreateRollbackRequest, GetRollbackRequest, ListRollbackTargetsRequest, PlanRollbackRequest,
+};
 
 use super::{Wrong, each_is_told, huge};
 use crate::harness::orders::rollback_to;
@@ -12,8 +17,15 @@ use crate::harness::{DEPLOYMENT, Orders, Setup, refused};
 on_both_databases!(
     create_rollback_tells_all_that_is_wrong,
     plan_rollback_tells_all_that_is_wrong,
+    list_rollback_targets_tells_all_that_is_wrong,
     what_is_not_there_is_not_found,
 );
+
+/// No calendar has it.
+const NEVER: Timestamp = Timestamp {
+    seconds: i64::MAX,
+    nanos: 0,
+};
 
 const ELSEWHERE: &str = "workspaces/acme/deployments/billing/deploys/1";
 
@@ -30,6 +42,16 @@ async fn create_rollback_tells_all_that_is_wrong(setup: Setup) {
             "a target elsewhere",
             |r| r.target = Some(Target::TargetDeploy(ELSEWHERE.into())),
             &["target_deploy"],
+        ),
+        (
+            "previous that is not meant",
+            |r| r.target = Some(Target::Previous(false)),
+            &["previous"],
+        ),
+        (
+            "no time that there is",
+            |r| r.target = Some(Target::AsOf(NEVER)),
+            &["as_of"],
         ),
         ("no scope", |r| r.scope = 0, &["scope"]),
         ("an unknown scope", |r| r.scope = 99, &["scope"]),
@@ -119,6 +141,16 @@ async fn plan_rollback_tells_all_that_is_wrong(setup: Setup) {
             |r| r.target = Some(PlanTarget::TargetDeploy(ELSEWHERE.into())),
             &["target_deploy"],
         ),
+        (
+            "previous that is not meant",
+            |r| r.target = Some(PlanTarget::Previous(false)),
+            &["previous"],
+        ),
+        (
+            "no time that there is",
+            |r| r.target = Some(PlanTarget::AsOf(NEVER)),
+            &["as_of"],
+        ),
         ("no scope", |r| r.scope = 0, &["scope"]),
         ("a negative scope", |r| r.scope = -1, &["scope"]),
         (
@@ -129,6 +161,92 @@ async fn plan_rollback_tells_all_that_is_wrong(setup: Setup) {
     ];
     let good = requests::plan(DEPLOYMENT, 3, RollbackScope::All);
     let send = async |request| orders.dana.orchestrator().plan_rollback(request).await;
+    each_is_told(good, wrongs, send).await;
+}
+
+async fn list_rollback_targets_tells_all_that_is_wrong(setup: Setup) {
+    let orders = Orders::with_history(setup).await;
+    let wrongs: &[Wrong<ListRollbackTargetsRequest>] = &[
+        ("a negative page", |r| r.page_size = -1, &["page_size"]),
+        (
+            "a page of nobody",
+            |r| r.page_token = "AAAAAAAAAAAAAA".into(),
+            &["page_token"],
+        ),
+        ("a huge token", |r| r.page_token = huge(), &["page_token"]),
+        (
+            "no time that there is",
+            |r| r.as_of = Some(NEVER),
+            &["as_of"],
+        ),
+        (
+            "everything",
+            |r| (r.page_size, r.page_token, r.as_of) = (i32::MIN, "!".into(), Some(NEVER)),
+            &["page_size", "page_token", "as_of"],
+        ),
+    ];
+    let good = ListRollbackTargetsRequest {
+        parent: DEPLOYMENT.to_owned(),
+        page_size: 2,
+        ..ListRollbackTargetsRequest::default()
+    };
+    let send = async |request| {
+        orders
+            .dana
+            .orchestrator()
+            .list_rollback_targets(request)
+            .await
+    };
+    each_is_told(good.clone(), wrongs, send).await;
+    let first = done(send(good.clone()).await);
+    // A token goes with its query.
+    let wrongs: &[Wrong<ListRollbackTargetsRequest>] = &[
+        (
+            "another question",
+            |r| r.allow_marked_bad = true,
+            &["page_token"],
+        ),
+        (
+            "another time",
+            |r| r.as_of = Some(Timestamp::default()),
+            &["page_token"],
+        ),
+        (
+            "one that was tampered with",
+            |r| r.page_token.push_str("eHh4"),
+            &["page_token"],
+        ),
+    ];
+    let next = ListRollbackTargetsRequest {
+        page_token: first.next_page_token,
+        ..good
+    };
+    each_is_told(next.clone(), wrongs, send).await;
+    assert_eq!(done(send(next).await).targets.len(), 2);
+
+    let wrongs: &[Wrong<FindDeployRequest>] = &[
+        ("nothing that is meant", |r| r.by = None, &["by"]),
+        (
+            "no scope",
+            |r| r.by = Some(By::PreviousIn(0)),
+            &["previous_in"],
+        ),
+        (
+            "an unknown scope",
+            |r| r.by = Some(By::PreviousIn(-7)),
+            &["previous_in"],
+        ),
+        (
+            "no time that there is",
+            |r| r.by = Some(By::AsOf(NEVER)),
+            &["as_of"],
+        ),
+    ];
+    let good = FindDeployRequest {
+        parent: DEPLOYMENT.to_owned(),
+        by: Some(By::PreviousIn(1)),
+    };
+    let send = async |request| orders.dana.registry().find_deploy(request).await;
     each_is_told(good, wrongs, send).await;
 }
 

@@ -139,6 +139,7 @@ async fn create(
         .planner
         .plan(caller.principal(), held, &wanted.asked, Purpose::Decide)
         .await?;
+    asked.target = Some(plan.target);
     asked.expected_latest = Some(plan.latest);
     asked.permissions = plan.permissions.needed;
     admit(&plan, wanted.plan_digest, &wanted.acknowledged)

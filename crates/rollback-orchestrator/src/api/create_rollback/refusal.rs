@@ -9,16 +9,22 @@ use super::wanted::Wanted;
 use crate::api::{Api, refusals};
 use crate::domain::audit::{AuditedRequest, Event};
 use crate::domain::options::Options;
+use crate::domain::target::{Aim, Asked};
 
 /// What was asked for, as far as it is known before there is a plan.
 pub(super) fn asked(wanted: &Wanted) -> AuditedRequest {
     let Wanted {
-        target,
-        scope,
-        options: Options {
-            hold,
-            allow_marked_bad,
-        },
+        asked:
+            Asked {
+                deployment: _,
+                aim,
+                scope,
+                options:
+                    Options {
+                        hold,
+                        allow_marked_bad,
+                    },
+            },
         description,
         plan_digest,
         acknowledged,
@@ -26,7 +32,10 @@ pub(super) fn asked(wanted: &Wanted) -> AuditedRequest {
         validate_only: _,
     } = wanted;
     AuditedRequest {
-        target: Some(target.number()),
+        target: match aim {
+            Aim::Deploy(number) => Some(*number),
+            Aim::Previous | Aim::AsOf(_) => None,
+        },
         scope: *scope,
         description: description.clone(),
         expected_latest: None,
