@@ -16,6 +16,7 @@
 //! | [`crashes`] | a rollback that was accepted ends well, whatever is killed when |
 //! | [`authorization_crashes`] | what the authorization service has answered survives `kill -9`, once |
 //! | [`registry_crashes`] | what the deploy-registry has answered survives `kill -9`, once |
+//! | [`soak`] | all of it at once: two of each service, killed and paused while clients roll back |
 //! | [`policy_files`] | a policy file holds from the start or by a command, whole or not at all |
 //! | [`outages`] | what cannot be asked is never a yes, and leaves nothing behind |
 //! | [`network_faults`] | delay, reset, black hole and half a connection between two services |
@@ -78,6 +79,8 @@ mod restarts;
 mod rotation;
 mod service_account_tokens;
 mod service_tokens;
+#[cfg(feature = "test-postgres")]
+mod soak;
 mod states;
 mod targets;
 mod traces;
