@@ -1,14 +1,16 @@
 //! Deployments whose DAGs come in the image, from git, or from a volume.
 
 use proto::common::v1::{BlockerCode, RollbackScope};
-use proto::registry::v1::{CreateDeployRequest, DagDeployMode, Deploy, GitSource, Revision};
+use proto::registry::v1::{
+    CreateDeployRequest, DagDeployMode, Deploy, DeployTrigger, DeployType, GitSource, Revision,
+};
 use proto::rollback::v1::{Plan, WarningCode};
 use tonic::Code;
 
 use crate::harness::orders::V1;
 use crate::harness::refusal::done;
 use crate::harness::requests::{self, dbt, deploy, image, rollback, sha256};
-use crate::harness::{Orders, Setup, refused};
+use crate::harness::{DEPLOYMENT, Orders, Setup, refused};
 
 const OTHER: &str = "workspaces/acme/deployments/other";
 const DBT: &str = "/usr/local/airflow/dbt/sales";
@@ -87,6 +89,34 @@ async fn dags_from_git_stay_as_they_are_there(setup: Setup) {
         ..CreateDeployRequest::default()
     };
     done(dana.registry().create_deploy(create).await);
+    let pulled = |deployment: &str| CreateDeployRequest {
+        parent: deployment.to_owned(),
+        deploy: Some(Deploy {
+            trigger: DeployTrigger::GitSync.into(),
+            git: Some(GitSource {
+                repository: "acme/orders".to_owned(),
+                commit_sha: "d".repeat(40),
+                ..GitSource::default()
+            }),
+            ..Deploy::default()
+        }),
+        request_id: orders.stack.environment.new_uuid().to_string(),
+        ..CreateDeployRequest::default()
+    };
+    let synced = pulled(OTHER);
+    let recorded = done(dana.registry().create_deploy(synced.clone()).await);
+    let recorded = recorded.deploy.unwrap();
+    assert_eq!(recorded.r#type(), DeployType::DagsOnly);
+    assert_eq!(recorded.revision, dana.history(OTHER).await[1].revision);
+    let again = done(dana.registry().create_deploy(synced).await);
+    assert_eq!(again.deploy.unwrap(), recorded);
+    refused(dana.registry().create_deploy(pulled(DEPLOYMENT)).await)
+        .is(Code::FailedPrecondition, "DEPLOY_NOT_ALLOWED");
+    // Nothing of what was pulled can be brought back, and a rollback over it says so.
+    let plan = dana.plan(OTHER, 2, RollbackScope::All).await;
+    assert_eq!(blockers(&plan), [BlockerCode::NoChange]);
+    let warned = warnings(&plan);
+    assert!(warned.contains(&WarningCode::GitNotReverted), "{warned:?}");
 
     let plan = dana.plan(OTHER, 1, RollbackScope::All).await;
     assert_eq!(blockers(&plan), []);
@@ -102,9 +132,9 @@ async fn dags_from_git_stay_as_they_are_there(setup: Setup) {
     assert_eq!(blockers(&plan), [BlockerCode::DagsNotSeparate]);
 
     let rolled_back = dana.roll_back(rollback(OTHER, 1, RollbackScope::All)).await;
-    assert_eq!(rolled_back.deploy, deploy(OTHER, 3));
+    assert_eq!(rolled_back.deploy, deploy(OTHER, 4));
     let history = dana.history(OTHER).await;
-    assert_eq!(history[0].revision, history[2].revision);
+    assert_eq!(history[0].revision, history[3].revision);
 }
 
 async fn dbt_projects_come_back_as_dags_do(setup: Setup) {

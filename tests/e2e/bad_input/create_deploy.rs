@@ -1,5 +1,5 @@
 use proto::registry::v1::{
-    Bundle, CreateDeployRequest, DbtBundle, Deploy, GitSource, Image, Revision,
+    Bundle, CreateDeployRequest, DbtBundle, Deploy, DeployTrigger, GitSource, Image, Revision,
 };
 use tonic::Code;
 
@@ -157,6 +157,29 @@ async fn create_deploy_tells_all_that_is_wrong(setup: Setup) {
             "a URL that is a script",
             |r| git(r).commit_url = "javascript:alert(1)".into(),
             &["deploy.git.commit_url"],
+        ),
+        (
+            "a workflow without its commit",
+            |r| {
+                of(r).trigger = DeployTrigger::Github.into();
+                of(r).git = None;
+            },
+            &["deploy.git"],
+        ),
+        (
+            "a commit that was pulled with an image",
+            |r| of(r).trigger = DeployTrigger::GitSync.into(),
+            &["deploy.revision"],
+        ),
+        (
+            "a rollback by hand",
+            |r| of(r).trigger = DeployTrigger::Rollback.into(),
+            &["deploy.trigger"],
+        ),
+        (
+            "no trigger that there is",
+            |r| of(r).trigger = 77,
+            &["deploy.trigger"],
         ),
         (
             "a request_id of nobody",

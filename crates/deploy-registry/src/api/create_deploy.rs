@@ -87,21 +87,23 @@ async fn replayed(
     replayed.map_err(|error| About::deployment(deployment).problem(error))
 }
 
-/// The permissions that a deploy needs, by what it ships. Versions are those of an image.
+/// The permissions that a deploy needs, by what it ships. Versions are those of an image, and a commit
+/// that was pulled brings DAGs.
 fn needed(request: &pb::CreateDeployRequest) -> PermissionSet {
-    let revision = request
-        .deploy
-        .as_ref()
-        .and_then(|deploy| deploy.revision.as_ref());
-    let Some(revision) = revision else {
+    let Some(deploy) = &request.deploy else {
         return PermissionSet::EMPTY;
     };
-    let image = revision.image.is_some()
-        || !revision.runtime_version.is_empty()
-        || !revision.airflow_version.is_empty();
-    let bundles = revision.dag_bundle.is_some() || !revision.dbt_bundles.is_empty();
+    let revision = deploy.revision.as_ref();
+    let image = revision.is_some_and(|revision| {
+        revision.image.is_some()
+            || !revision.runtime_version.is_empty()
+            || !revision.airflow_version.is_empty()
+    });
+    let bundles = revision
+        .is_some_and(|revision| revision.dag_bundle.is_some() || !revision.dbt_bundles.is_empty());
+    let dags = bundles || deploy.trigger() == pb::DeployTrigger::GitSync;
     let images_push = image.then_some(Permission::DeploymentImagesPush);
-    let dags_push = bundles.then_some(Permission::DeploymentDagsPush);
+    let dags_push = dags.then_some(Permission::DeploymentDagsPush);
     images_push.into_iter().chain(dags_push).collect()
 }
 
@@ -214,9 +216,17 @@ mod tests {
             };
             assert_eq!(needed(&request), expected);
         }
-        assert_eq!(
-            needed(&pb::CreateDeployRequest::default()),
-            PermissionSet::EMPTY
-        );
+        let of = |deploy: Option<pb::Deploy>| {
+            needed(&pb::CreateDeployRequest {
+                deploy,
+                ..Default::default()
+            })
+        };
+        assert_eq!(of(None), PermissionSet::EMPTY);
+        let pulled = pb::Deploy {
+            trigger: pb::DeployTrigger::GitSync.into(),
+            ..pb::Deploy::default()
+        };
+        assert_eq!(of(Some(pulled)), dags);
     }
 }

@@ -455,6 +455,8 @@ fn trigger(trigger: DeployTrigger) -> pb::DeployTrigger {
     match trigger {
         DeployTrigger::Api => pb::DeployTrigger::Api,
         DeployTrigger::Rollback => pb::DeployTrigger::Rollback,
+        DeployTrigger::Github => pb::DeployTrigger::Github,
+        DeployTrigger::GitSync => pb::DeployTrigger::GitSync,
     }
 }
 

@@ -16,9 +16,10 @@ pub(super) fn deploys(filter: Filter) -> Result<DeployFilter, WrongComparison> {
                 "IMAGE_AND_DAGS, IMAGE_ONLY, DAGS_ONLY or DBT",
                 DeployType::from_text,
             )?),
-            "trigger" => {
-                DeployTest::Trigger(comparison.same("API or ROLLBACK", DeployTrigger::from_text)?)
-            }
+            "trigger" => DeployTest::Trigger(comparison.same(
+                "API, GITHUB, GIT_SYNC or ROLLBACK",
+                DeployTrigger::from_text,
+            )?),
             "state" => DeployTest::State(comparison.same(
                 "PENDING, ROLLING_OUT, DEPLOYED, FAILED or SUPERSEDED",
                 |value| value.parse().ok(),
@@ -91,6 +92,8 @@ mod tests {
             ("type != IMAGE_ONLY", false),
             ("trigger = API", true),
             ("trigger = ROLLBACK", false),
+            ("trigger = GIT_SYNC", false),
+            ("trigger != GITHUB", true),
             ("state = DEPLOYED AND state != FAILED", true),
             ("state = DEPLOYED AND state = FAILED", false),
             ("created_by = user:alice@example.com", true),
@@ -164,7 +167,7 @@ mod tests {
             "state : DEPLOYED",
             "state < DEPLOYED",
             "type = 1",
-            "trigger = GITHUB",
+            "trigger = GITLAB",
             "create_time = 2026-01-01T00:00:00Z",
             "create_time > yesterday",
             "description < a",

@@ -8,7 +8,8 @@ use model::{AirflowVersion, Catalog, RunsOn, RuntimeVersion, Sha256Digest};
 use proto::registry::v1 as pb;
 
 use crate::domain::{
-    AskedImage, GitSource, ImageVersions, MOST_DBT_BUNDLES, MountPath, Shipment, VerificationMode,
+    AskedImage, DeployTrigger, GitSource, ImageVersions, MOST_DBT_BUNDLES, MountPath, Shipment,
+    VerificationMode,
 };
 
 const LONGEST_URL: usize = 1_024;
@@ -38,7 +39,7 @@ pub(super) fn deploy(
         name: _,
         number: _,
         r#type: _,
-        trigger: _,
+        trigger,
         description,
         revision,
         changed_components: _,
@@ -62,20 +63,84 @@ pub(super) fn deploy(
         artifacts_gone: _,
     } = deploy;
     let description = fields.text("deploy.description", description, 500);
-    let shipment = fields
-        .required("deploy.revision", revision)
-        .and_then(|revision| shipment(fields, revision, catalog, verification));
-    let git = match git {
-        None => Some(None),
-        Some(git) => git_source(fields, git).map(Some),
+    let trigger = self::trigger(fields, trigger);
+    let shipment = match trigger {
+        Some(DeployTrigger::GitSync) => pulled(fields, revision),
+        None | Some(DeployTrigger::Api | DeployTrigger::Github | DeployTrigger::Rollback) => fields
+            .required("deploy.revision", revision)
+            .and_then(|revision| shipment(fields, revision, catalog, verification)),
+    };
+    let git = match (git, trigger) {
+        (Some(git), _) => git_source(fields, git).map(Some),
+        (None, Some(trigger @ (DeployTrigger::Github | DeployTrigger::GitSync))) => {
+            let trigger = trigger.as_str();
+            fields.violation(
+                "deploy.git",
+                &format!(
+                    "must be set: a deploy with the trigger {trigger} says of which commit it is"
+                ),
+            );
+            None
+        }
+        (None, None | Some(DeployTrigger::Api | DeployTrigger::Rollback)) => Some(None),
     };
     let (image, shipment) = shipment?;
     Some(Parts {
         image,
-        shipment,
+        shipment: Shipment {
+            trigger: trigger?,
+            ..shipment
+        },
         description: description?,
         git: git?,
     })
+}
+
+/// What made the deploy. A rollback makes its own by another call.
+fn trigger(fields: &mut Fields, trigger: i32) -> Option<DeployTrigger> {
+    const FIELD: &str = "deploy.trigger";
+
+    match pb::DeployTrigger::try_from(trigger) {
+        Ok(pb::DeployTrigger::Unspecified | pb::DeployTrigger::Api) => Some(DeployTrigger::Api),
+        Ok(pb::DeployTrigger::Github) => Some(DeployTrigger::Github),
+        Ok(pb::DeployTrigger::GitSync) => Some(DeployTrigger::GitSync),
+        Ok(pb::DeployTrigger::Rollback) => {
+            fields.violation(FIELD, "must not be ROLLBACK: roll back with CreateRollback");
+            None
+        }
+        Err(_) => {
+            fields.violation(FIELD, "must be API, GITHUB or GIT_SYNC");
+            None
+        }
+    }
+}
+
+/// A deploy of a commit that the Deployment has pulled by itself. It ships nothing beside.
+fn pulled(
+    fields: &mut Fields,
+    revision: Option<pb::Revision>,
+) -> Option<(Option<AskedImage>, Shipment)> {
+    let pb::Revision {
+        image,
+        runtime_version,
+        airflow_version,
+        dag_bundle,
+        dbt_bundles,
+        dag_deploy_mode: _,
+    } = revision.unwrap_or_default();
+    let is_empty = image.is_none()
+        && runtime_version.is_empty()
+        && airflow_version.is_empty()
+        && dag_bundle.is_none()
+        && dbt_bundles.is_empty();
+    if !is_empty {
+        fields.violation(
+            "deploy.revision",
+            "must be empty: with the trigger GIT_SYNC a deploy ships nothing",
+        );
+        return None;
+    }
+    Some((None, Shipment::default()))
 }
 
 fn shipment(
@@ -112,9 +177,9 @@ fn shipment(
     let dbt = dbt(fields, dbt_bundles);
     let image = image?;
     let shipment = Shipment {
-        image: None,
         dag_bundle: dag_bundle?,
         dbt: dbt?,
+        ..Shipment::default()
     };
     if image.is_none() && shipment.is_empty() {
         fields.violation(
@@ -458,6 +523,65 @@ mod tests {
         assert!(error.contains("must ship something"), "{error}");
         let error = read(pb::Deploy::default()).unwrap_err();
         assert!(error.contains("deploy.revision: must be set"), "{error}");
+    }
+
+    #[test]
+    fn a_trigger_that_names_git_needs_a_commit_and_git_sync_ships_nothing_else() {
+        use pb::DeployTrigger::{Api, GitSync, Github, Rollback, Unspecified};
+
+        let shipped = || {
+            Some(pb::Revision {
+                image: image(),
+                runtime_version: "3.1-9".to_owned(),
+                ..pb::Revision::default()
+            })
+        };
+        let nothing = || Some(pb::Revision::default());
+        let commit = || {
+            Some(pb::GitSource {
+                repository: "acme/etl".to_owned(),
+                commit_sha: "a".repeat(40),
+                ..pb::GitSource::default()
+            })
+        };
+        let of = |trigger: i32, revision, git| {
+            let deploy = pb::Deploy {
+                trigger,
+                revision,
+                git,
+                ..pb::Deploy::default()
+            };
+            read(deploy).map(|parts| parts.shipment.trigger)
+        };
+        for (trigger, revision, git, expected) in [
+            (Unspecified, shipped(), None, DeployTrigger::Api),
+            (Api, shipped(), commit(), DeployTrigger::Api),
+            (Github, shipped(), commit(), DeployTrigger::Github),
+            (GitSync, nothing(), commit(), DeployTrigger::GitSync),
+            (GitSync, None, commit(), DeployTrigger::GitSync),
+        ] {
+            assert_eq!(of(trigger.into(), revision, git), Ok(expected));
+        }
+        for (trigger, revision, git, fields) in [
+            (Github.into(), shipped(), None, &["deploy.git"][..]),
+            (Github.into(), nothing(), commit(), &["deploy.revision"]),
+            (GitSync.into(), nothing(), None, &["deploy.git"]),
+            (GitSync.into(), shipped(), commit(), &["deploy.revision"]),
+            (
+                GitSync.into(),
+                shipped(),
+                None,
+                &["deploy.git", "deploy.revision"],
+            ),
+            (Rollback.into(), shipped(), commit(), &["deploy.trigger"]),
+            (99, shipped(), None, &["deploy.trigger"]),
+            (-1, nothing(), None, &["deploy.trigger", "deploy.revision"]),
+        ] {
+            let error = of(trigger, revision, git).unwrap_err();
+            for field in fields {
+                assert!(error.contains(&format!("{field}: ")), "{trigger}: {error}");
+            }
+        }
     }
 
     #[test]

@@ -101,21 +101,28 @@ impl DeployType {
 }
 
 /// What made a deploy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum DeployTrigger {
     /// A call of CreateDeploy.
+    #[default]
     Api,
     Rollback,
+    /// A workflow of GitHub.
+    Github,
+    /// A commit that the Deployment has pulled by itself.
+    GitSync,
 }
 
 impl DeployTrigger {
-    const ALL: [Self; 2] = [Self::Api, Self::Rollback];
+    const ALL: [Self; 4] = [Self::Api, Self::Rollback, Self::Github, Self::GitSync];
 
     /// The text that is stored.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Api => "API",
             Self::Rollback => "ROLLBACK",
+            Self::Github => "GITHUB",
+            Self::GitSync => "GIT_SYNC",
         }
     }
 
@@ -231,6 +238,6 @@ pub(crate) mod tests {
             assert_eq!(DeployTrigger::from_text(trigger.as_str()), Some(trigger));
         }
         assert_eq!(DeployType::from_text(""), None);
-        assert_eq!(DeployTrigger::from_text("GITHUB"), None);
+        assert_eq!(DeployTrigger::from_text("GITLAB"), None);
     }
 }

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::{DagDeployMode, RunsOn, Sha256Digest};
 
-use super::{Bundle, DeployType, Image, MOST_DBT_BUNDLES, MountPath, Revision};
+use super::{Bundle, DeployTrigger, DeployType, Image, MOST_DBT_BUNDLES, MountPath, Revision};
 
 /// An image that a deploy ships, with the versions inside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub(crate) struct ShippedImage {
 /// The parts that a deploy ships. What it does not ship is inherited.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Shipment {
+    /// One by [`DeployTrigger::GitSync`] has no parts: its DAGs are in the Deployment already.
+    pub(crate) trigger: DeployTrigger,
     pub(crate) image: Option<ShippedImage>,
     pub(crate) dag_bundle: Option<Sha256Digest>,
     /// Added to the dbt bundles that are there, or put in the place of the one at the same path.
@@ -40,6 +42,11 @@ pub(crate) enum Obstacle {
     )]
     DagsNotSeparate { mode: DagDeployMode },
     #[error(
+        "only a Deployment in the DAG deploy mode GIT_SYNC pulls commits by itself, and this one's is \
+         {mode}: leave trigger out"
+    )]
+    NotSynced { mode: DagDeployMode },
+    #[error(
         "a revision has at most {MOST_DBT_BUNDLES} dbt bundles, and there would be {count}: \
          ship to mount paths that are in use"
     )]
@@ -50,6 +57,7 @@ impl Shipment {
     /// Whether nothing is shipped.
     pub(crate) fn is_empty(&self) -> bool {
         let Self {
+            trigger: _,
             image,
             dag_bundle,
             dbt,
@@ -59,7 +67,12 @@ impl Shipment {
 
     /// The type of a deploy that ships this.
     pub(crate) fn deploy_type(&self, mode: DagDeployMode) -> DeployType {
-        DeployType::of(self.image.is_some(), self.dag_bundle.is_some(), mode)
+        match self.trigger {
+            DeployTrigger::GitSync => DeployType::DagsOnly,
+            DeployTrigger::Api | DeployTrigger::Github | DeployTrigger::Rollback => {
+                DeployType::of(self.image.is_some(), self.dag_bundle.is_some(), mode)
+            }
+        }
     }
 
     /// The digests of all bundles that are shipped.
@@ -80,6 +93,7 @@ impl Shipment {
         stored: &BTreeMap<Sha256Digest, Bundle>,
     ) -> Result<Revision, Refusal> {
         let Self {
+            trigger,
             image,
             dag_bundle,
             dbt,
@@ -97,6 +111,9 @@ impl Shipment {
         let dag_bundle = dag_bundle.as_ref().and_then(&mut take);
         if self.dag_bundle.is_some() && mode != DagDeployMode::DagOnly {
             obstacles.push(Obstacle::DagsNotSeparate { mode });
+        }
+        if *trigger == DeployTrigger::GitSync && mode != DagDeployMode::GitSync {
+            obstacles.push(Obstacle::NotSynced { mode });
         }
         let mut all_dbt = base.map(|base| base.dbt.clone()).unwrap_or_default();
         for (mount_path, sha256) in dbt {
@@ -272,6 +289,32 @@ mod tests {
     }
 
     #[test]
+    fn a_commit_that_was_pulled_changes_nothing_that_is_shipped() {
+        let git_sync = DagDeployMode::GitSync;
+        let base = Revision {
+            dbt: BTreeMap::from([(path("/dbt/a"), bundle('c'))]),
+            ..image_only(git_sync, 'a', "3.1-9")
+        };
+        let pulled = Shipment {
+            trigger: DeployTrigger::GitSync,
+            ..Shipment::default()
+        };
+        assert_eq!(pulled.deploy_type(git_sync), DeployType::DagsOnly);
+        let after = pulled.onto(Some(&base), git_sync, &stored(""));
+        assert_eq!(after, Ok(base));
+
+        let first = pulled.onto(None, git_sync, &stored(""));
+        let refused = Refusal::NotAllowed(vec![Obstacle::FirstNeedsImage]);
+        assert_eq!(first, Err(refused));
+        for mode in [DAG_ONLY, DagDeployMode::Image, DagDeployMode::Nfs] {
+            let base = image_only(mode, 'a', "3.1-9");
+            let elsewhere = pulled.onto(Some(&base), mode, &stored(""));
+            let refused = Refusal::NotAllowed(vec![Obstacle::NotSynced { mode }]);
+            assert_eq!(elsewhere, Err(refused), "{mode}");
+        }
+    }
+
+    #[test]
     fn every_missing_bundle_is_told() {
         let base = image_only(DAG_ONLY, 'a', "3.1-9");
         let shipment = Shipment {
@@ -301,7 +344,7 @@ mod tests {
         let base = Shipment {
             image: Some(shipped_image('a')),
             dbt: many(0, 10),
-            dag_bundle: None,
+            ..Shipment::default()
         }
         .onto(None, DAG_ONLY, &stored("c"))
         .unwrap();

@@ -12,8 +12,8 @@ use super::deployments::{Head, deployment, head, number, read_delivery};
 use super::states::supersede;
 use super::{Attempt, Error, Listing, Reading, STEP, Store, documents, rows};
 use crate::domain::{
-    ChangeKind, Deploy, DeployFilter, DeployTrigger, DeploymentUid, GitSource, History,
-    ImageVerification, Revision, Shipment, changed_components,
+    ChangeKind, Deploy, DeployFilter, DeploymentUid, GitSource, History, ImageVerification,
+    Revision, Shipment, changed_components,
 };
 
 /// A deploy, and where the history stood when it was read.
@@ -286,7 +286,7 @@ async fn ship(tx: &mut Connection, row: AdvancedRow, new: &NewDeploy) -> Result<
     let deploy = Deploy {
         name: DeployName::new(deployment.clone(), history.latest),
         deploy_type: shipment.deploy_type(mode),
-        trigger: DeployTrigger::Api,
+        trigger: shipment.trigger,
         description: description.clone(),
         revision_digest: revision.digest(),
         image_verification: image_verification.clone(),

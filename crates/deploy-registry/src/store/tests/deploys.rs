@@ -28,7 +28,50 @@ chassis::on_both_databases!(crate::store::MIGRATIONS;
     a_filter_looks_at_a_bounded_number_of_deploys,
     deploys_of_one_deployment_are_not_those_of_another,
     a_missing_deployment_takes_no_deploy,
+    what_made_a_deploy_is_kept,
 );
+
+async fn what_made_a_deploy_is_kept(database: TestDatabase) {
+    let fixture = Fixture::new(database);
+    let git_sync = NewDeployment {
+        dag_deploy_mode: DagDeployMode::GitSync,
+        ..new_deployment("etl")
+    };
+    let created = fixture
+        .store
+        .create_deployment(&git_sync, None, false)
+        .await;
+    created.unwrap();
+    let record = async |shipment| {
+        let new = new_deploy(shipment);
+        fixture.store.create_deploy(&new, None, false).await
+    };
+    let pulled = Shipment {
+        trigger: DeployTrigger::GitSync,
+        ..Shipment::default()
+    };
+    let refused = record(pulled.clone()).await.unwrap_err();
+    assert!(matches!(refused, Error::Refused(_)), "{refused}");
+    let by_workflow = Shipment {
+        trigger: DeployTrigger::Github,
+        ..image('a')
+    };
+    let by_workflow = record(by_workflow).await.unwrap().deploy;
+    let pulled = record(pulled).await.unwrap();
+    assert_eq!(by_workflow.trigger, DeployTrigger::Github);
+    assert_eq!(pulled.deploy.deploy_type, DeployType::DagsOnly);
+    assert_eq!(pulled.deploy.revision, by_workflow.revision);
+    assert_eq!(pulled.deploy.changed, []);
+    let name = pulled.deploy.name.clone();
+    assert_eq!(fixture.store.deploy(&name).await.unwrap(), Some(pulled));
+
+    for (filter, expected) in [("trigger = GIT_SYNC", 2), ("trigger = GITHUB", 1)] {
+        let listing = fixture.filtered(filter, None, 10).await;
+        let found = listing.items.into_iter().filter_map(|(_, entry)| entry);
+        let numbers = found.map(|entry| number_of(&entry)).collect::<Vec<_>>();
+        assert_eq!(numbers, [expected], "{filter}");
+    }
+}
 
 async fn every_field_of_a_deploy_comes_back(database: TestDatabase) {
     let fixture = Fixture::with_deployment(database).await;
