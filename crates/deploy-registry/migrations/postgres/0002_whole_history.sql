@@ -38,8 +38,8 @@ CREATE TABLE deploy_changes (
 
 CREATE INDEX deploy_changes_by_time ON deploy_changes (create_time);
 
--- Tells cheaply which Deployments moved.
-CREATE INDEX deployments_by_change ON deployments (uid, change);
+-- Tells cheaply which Deployments moved: their rows are large.
+CREATE INDEX deployments_by_change ON deployments (workspace, deployment_id, uid, change);
 
 -- What remote agents said of themselves last.
 CREATE TABLE agents (

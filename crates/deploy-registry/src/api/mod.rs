@@ -103,30 +103,38 @@ fn answer<T>(result: Result<T, Problem>) -> Answer<T> {
     result.map(Response::new).map_err(Status::from)
 }
 
+impl Registry {
+    /// The answer of a call that changes a history: whoever watches it at this replica is told soon.
+    fn changed<T>(&self, result: Result<T, Problem>) -> Answer<T> {
+        self.feed.look_soon();
+        answer(result)
+    }
+}
+
 #[rustfmt::skip] // One line per RPC: this is the table of contents.
 #[deny(clippy::missing_trait_methods)]
 #[tonic::async_trait]
 impl DeployRegistryService for Registry {
-    async fn create_deployment(&self, request: Request<pb::CreateDeploymentRequest>) -> Answer<pb::CreateDeploymentResponse> { answer(create_deployment::handle(self, request).await) }
+    async fn create_deployment(&self, request: Request<pb::CreateDeploymentRequest>) -> Answer<pb::CreateDeploymentResponse> { self.changed(create_deployment::handle(self, request).await) }
     async fn get_deployment(&self, request: Request<pb::GetDeploymentRequest>) -> Answer<pb::GetDeploymentResponse> { answer(get_deployment::handle(self, request).await) }
     async fn list_deployments(&self, request: Request<pb::ListDeploymentsRequest>) -> Answer<pb::ListDeploymentsResponse> { answer(list_deployments::handle(self, request).await) }
-    async fn update_deployment(&self, request: Request<pb::UpdateDeploymentRequest>) -> Answer<pb::UpdateDeploymentResponse> { answer(update_deployment::handle(self, request).await) }
-    async fn delete_deployment(&self, request: Request<pb::DeleteDeploymentRequest>) -> Answer<pb::DeleteDeploymentResponse> { answer(delete_deployment::handle(self, request).await) }
-    async fn place_hold(&self, request: Request<pb::PlaceHoldRequest>) -> Answer<pb::PlaceHoldResponse> { answer(place_hold::handle(self, request).await) }
-    async fn release_hold(&self, request: Request<pb::ReleaseHoldRequest>) -> Answer<pb::ReleaseHoldResponse> { answer(release_hold::handle(self, request).await) }
-    async fn create_deploy(&self, request: Request<pb::CreateDeployRequest>) -> Answer<pb::CreateDeployResponse> { answer(create_deploy::handle(self, request).await) }
+    async fn update_deployment(&self, request: Request<pb::UpdateDeploymentRequest>) -> Answer<pb::UpdateDeploymentResponse> { self.changed(update_deployment::handle(self, request).await) }
+    async fn delete_deployment(&self, request: Request<pb::DeleteDeploymentRequest>) -> Answer<pb::DeleteDeploymentResponse> { self.changed(delete_deployment::handle(self, request).await) }
+    async fn place_hold(&self, request: Request<pb::PlaceHoldRequest>) -> Answer<pb::PlaceHoldResponse> { self.changed(place_hold::handle(self, request).await) }
+    async fn release_hold(&self, request: Request<pb::ReleaseHoldRequest>) -> Answer<pb::ReleaseHoldResponse> { self.changed(release_hold::handle(self, request).await) }
+    async fn create_deploy(&self, request: Request<pb::CreateDeployRequest>) -> Answer<pb::CreateDeployResponse> { self.changed(create_deploy::handle(self, request).await) }
     async fn get_deploy(&self, request: Request<pb::GetDeployRequest>) -> Answer<pb::GetDeployResponse> { answer(get_deploy::handle(self, request).await) }
     async fn list_deploys(&self, request: Request<pb::ListDeploysRequest>) -> Answer<pb::ListDeploysResponse> { answer(list_deploys::handle(self, request).await) }
     async fn watch_deploys(&self, request: Request<pb::WatchDeploysRequest>) -> Answer<watch_deploys::Changes> { answer(watch_deploys::handle(self, request).await) }
-    async fn update_deploy(&self, request: Request<pb::UpdateDeployRequest>) -> Answer<pb::UpdateDeployResponse> { answer(update_deploy::handle(self, request).await) }
-    async fn mark_deploy(&self, request: Request<pb::MarkDeployRequest>) -> Answer<pb::MarkDeployResponse> { answer(mark_deploy::handle(self, request).await) }
-    async fn report_deploy_state(&self, request: Request<pb::ReportDeployStateRequest>) -> Answer<pb::ReportDeployStateResponse> { answer(report_deploy_state::handle(self, request).await) }
+    async fn update_deploy(&self, request: Request<pb::UpdateDeployRequest>) -> Answer<pb::UpdateDeployResponse> { self.changed(update_deploy::handle(self, request).await) }
+    async fn mark_deploy(&self, request: Request<pb::MarkDeployRequest>) -> Answer<pb::MarkDeployResponse> { self.changed(mark_deploy::handle(self, request).await) }
+    async fn report_deploy_state(&self, request: Request<pb::ReportDeployStateRequest>) -> Answer<pb::ReportDeployStateResponse> { self.changed(report_deploy_state::handle(self, request).await) }
     async fn report_agent(&self, request: Request<pb::ReportAgentRequest>) -> Answer<pb::ReportAgentResponse> { answer(report_agent::handle(self, request).await) }
     async fn list_agents(&self, request: Request<pb::ListAgentsRequest>) -> Answer<pb::ListAgentsResponse> { answer(list_agents::handle(self, request).await) }
     async fn upload_dag_bundle(&self, request: Request<Streaming<pb::UploadDagBundleRequest>>) -> Answer<pb::UploadDagBundleResponse> { answer(upload_dag_bundle::handle(self, request).await) }
     async fn download_dag_bundle(&self, request: Request<pb::DownloadDagBundleRequest>) -> Answer<download_dag_bundle::Chunks> { answer(download_dag_bundle::handle(self, request).await) }
     async fn get_dag_bundle(&self, request: Request<pb::GetDagBundleRequest>) -> Answer<pb::GetDagBundleResponse> { answer(get_dag_bundle::handle(self, request).await) }
-    async fn create_rollback_deploy(&self, request: Request<pb::CreateRollbackDeployRequest>) -> Answer<pb::CreateRollbackDeployResponse> { answer(create_rollback_deploy::handle(self, request).await) }
+    async fn create_rollback_deploy(&self, request: Request<pb::CreateRollbackDeployRequest>) -> Answer<pb::CreateRollbackDeployResponse> { self.changed(create_rollback_deploy::handle(self, request).await) }
     async fn preview_rollback_deploys(&self, request: Request<pb::PreviewRollbackDeploysRequest>) -> Answer<pb::PreviewRollbackDeploysResponse> { answer(preview_rollback_deploys::handle(self, request).await) }
     async fn find_deploy(&self, request: Request<pb::FindDeployRequest>) -> Answer<pb::FindDeployResponse> { answer(find_deploy::handle(self, request).await) }
     async fn close_rollback(&self, request: Request<pb::CloseRollbackRequest>) -> Answer<pb::CloseRollbackResponse> { answer(close_rollback::handle(self, request).await) }

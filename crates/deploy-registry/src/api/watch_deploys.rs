@@ -1,21 +1,25 @@
-//! WatchDeploys streams the changes of a Deployment and its history.
+//! WatchDeploys streams the changes of a Deployment and its history, or of all those of a workspace.
+
+mod deployment;
+mod workspace;
 
 use std::pin::Pin;
 use std::time::Duration;
 
-use chassis::access::Freshness;
 use chassis::fields::Fields;
 use chassis::identity::{Caller, caller};
 use chassis::problem::Problem;
 use futures::{Stream, StreamExt, stream};
-use model::{DeploymentName, Permission, PermissionSet};
+use model::{DeploymentName, Permission, PermissionSet, ResourceName};
 use proto::common::v1::ErrorReason;
 use proto::registry::v1 as pb;
 use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Request, Status};
 
-use super::errors::{About, deployment_missing};
-use super::{Registry, access, decode, encode};
+use self::deployment::WatchedDeployment;
+use self::workspace::WatchedWorkspace;
+use super::errors::About;
+use super::{Registry, decode};
 use crate::feed::{Follower, MOST_WATCHERS, Stopped};
 use crate::store::Error;
 
@@ -23,6 +27,8 @@ use crate::store::Error;
 /// is slow.
 pub(crate) type Changes =
     Pin<Box<dyn Stream<Item = Result<pb::WatchDeploysResponse, Status>> + Send>>;
+
+const NEEDED: PermissionSet = PermissionSet::of(&[Permission::DeploymentDeployRevisionsGet]);
 
 /// How often permission is asked for again, and how often something is sent when nothing changes.
 #[derive(Debug, Clone, Copy)]
@@ -43,30 +49,25 @@ pub(super) async fn handle(
     request: Request<pb::WatchDeploysRequest>,
 ) -> Result<Changes, Problem> {
     let caller = caller(&request)?;
-    let pb::WatchDeploysRequest {
-        parent,
-        after_change,
-        after_changes: _,
-    } = request.into_inner();
-    let deployment: DeploymentName = decode::name("parent", &parent)?;
-    require(registry, &caller, &deployment).await?;
-    if after_change < 0 {
-        return Err(wrong_position("must not be negative"));
-    }
-
-    let about = About::deployment(&deployment);
-    let found = registry.store.deployment(&deployment).await;
-    let found = found.map_err(|error| about.problem(error))?;
-    let found = found.ok_or_else(|| deployment_missing(&deployment))?;
-    // What cannot be gone on from is told at once.
-    let first = registry.store.changes(found.uid, after_change, 1).await;
-    first.map_err(|error| unreadable(&deployment, after_change, error))?;
-    let follower = registry.feed.follow(found.uid, after_change);
+    let request = request.into_inner();
+    let watched = match decode::name("parent", &request.parent)? {
+        ResourceName::Deployment(name) => {
+            Watched::Deployment(WatchedDeployment::open(registry, &caller, name, &request).await?)
+        }
+        ResourceName::Workspace(name) => {
+            Watched::Workspace(WatchedWorkspace::open(registry, &caller, name, request).await?)
+        }
+        ResourceName::System => {
+            let mut fields = Fields::new();
+            fields.violation("parent", "must be a workspace or a Deployment");
+            return Err(fields.into_problem());
+        }
+    };
     let watch = Watch {
         registry: registry.clone(),
         caller,
-        deployment,
-        follower: follower.ok_or_else(too_many)?,
+        watched,
+        follower: registry.feed.follow().ok_or_else(too_many)?,
         checked: Instant::now(),
         told: Instant::now(),
     };
@@ -81,12 +82,17 @@ pub(super) async fn handle(
 struct Watch {
     registry: Registry,
     caller: Caller,
-    deployment: DeploymentName,
+    watched: Watched,
     follower: Follower,
     /// When permission was last asked for.
     checked: Instant,
     /// When something was last sent.
     told: Instant,
+}
+
+enum Watched {
+    Deployment(WatchedDeployment),
+    Workspace(WatchedWorkspace),
 }
 
 impl Watch {
@@ -101,22 +107,13 @@ impl Watch {
                 return Err(Problem::unauthenticated());
             }
             if self.checked.elapsed() >= recheck {
-                require(&self.registry, &self.caller, &self.deployment).await?;
+                self.recheck().await?;
                 self.checked = Instant::now();
             }
-            let after = self.follower.last();
-            let changes = self.follower.changes().await;
-            let changes = changes.map_err(|error| unreadable(&self.deployment, after, error))?;
-            if !changes.is_empty() || self.told.elapsed() >= keep_alive {
+            let message = self.changes().await?;
+            if !message.changes.is_empty() || self.told.elapsed() >= keep_alive {
                 self.told = Instant::now();
-                let changes = changes.iter();
-                return Ok(pb::WatchDeploysResponse {
-                    changes: changes
-                        .map(|change| encode::change(&self.deployment, change))
-                        .collect(),
-                    last_change: self.follower.last(),
-                    last_changes: Default::default(),
-                });
+                return Ok(message);
             }
             let until = (self.told + keep_alive).min(self.checked + recheck);
             match timeout_at(until, self.follower.moved()).await {
@@ -126,27 +123,33 @@ impl Watch {
             }
         }
     }
+
+    async fn recheck(&mut self) -> Result<(), Problem> {
+        match &mut self.watched {
+            Watched::Deployment(watched) => watched.recheck(&self.registry, &self.caller).await,
+            Watched::Workspace(watched) => watched.recheck(&self.registry, &self.caller).await,
+        }
+    }
+
+    async fn changes(&mut self) -> Result<pb::WatchDeploysResponse, Problem> {
+        let follower = &mut self.follower;
+        match &mut self.watched {
+            Watched::Deployment(watched) => watched.changes(follower).await,
+            Watched::Workspace(watched) => {
+                watched
+                    .changes(&self.registry, &self.caller, follower)
+                    .await
+            }
+        }
+    }
 }
 
-async fn require(
-    registry: &Registry,
-    caller: &Caller,
-    deployment: &DeploymentName,
-) -> Result<(), Problem> {
-    let needed = PermissionSet::of(&[Permission::DeploymentDeployRevisionsGet]);
-    let freshness = Freshness::MinimizeLatency;
-    access::require(registry, caller, deployment, needed, freshness).await?;
-    Ok(())
-}
-
+/// Why the changes after one cannot be read.
 fn unreadable(deployment: &DeploymentName, after: i64, error: Error) -> Problem {
-    if let Error::ChangesTrimmed = error {
-        return trimmed(deployment, after);
+    match error {
+        Error::ChangesTrimmed => trimmed(deployment, after),
+        error => About::deployment(deployment).problem(error),
     }
-    if let Error::ChangeAhead(count) = error {
-        return wrong_position(&format!("must be at most {count}, the Deployment's change"));
-    }
-    About::deployment(deployment).problem(error)
 }
 
 fn trimmed(deployment: &DeploymentName, after: i64) -> Problem {
@@ -162,10 +165,11 @@ fn trimmed(deployment: &DeploymentName, after: i64) -> Problem {
     .with("after_change", after)
 }
 
-fn wrong_position(description: &str) -> Problem {
-    let mut fields = Fields::new();
-    fields.violation("after_change", description);
-    fields.into_problem()
+const NEGATIVE: &str = "must not be negative";
+
+/// What is wrong with a position that no change has reached yet.
+fn ahead(count: i64) -> String {
+    format!("must be at most {count}, the Deployment's change")
 }
 
 fn too_many() -> Problem {

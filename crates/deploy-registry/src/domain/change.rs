@@ -1,6 +1,8 @@
 use chrono::{DateTime, Utc};
 use model::{DeployNumber, DeployState};
 
+use super::DeploymentUid;
+
 /// What changed about a Deployment or its history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ChangeKind {
@@ -47,6 +49,14 @@ impl ChangeKind {
             Self::DeployMarked => "DEPLOY_MARKED",
         }
     }
+}
+
+/// How far the history of a Deployment has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) uid: DeploymentUid,
+    /// How often it has changed.
+    pub(crate) count: i64,
 }
 
 /// One change of a Deployment or its history.

@@ -25,7 +25,7 @@ pub(crate) use agent::{Agent, MOST_AGENTS};
 pub(crate) use annotation::{DeployChanges, Mark, Pin, Verdict};
 pub(crate) use blocker::{Blocker, BlockerCode, Facts, blockers};
 pub(crate) use bundle::{Bundle, BundleObject, BundleSize, StoredBundle};
-pub(crate) use change::{Change, ChangeKind};
+pub(crate) use change::{Change, ChangeKind, Standing};
 pub(crate) use deploy::{Deploy, DeployTrigger, DeployType, GitSource, PermitId, RollbackOrigin};
 pub(crate) use deployment::{
     Delivery, Deployment, DeploymentChanges, DeploymentUid, ExecutionMode, Hold, NewDeployment,

@@ -3,12 +3,12 @@
 use chassis::database::{Connection, time};
 use chassis::{args, transaction};
 use chrono::{DateTime, Utc};
-use model::{DeployNumber, DeployState, DeploymentName};
+use model::{DeployNumber, DeployState, DeploymentName, WorkspaceName};
 use uuid::Uuid;
 
 use super::deployments::{deployment, number};
 use super::{Error, Store, rows};
-use crate::domain::{Change, ChangeKind, Deployment, DeploymentUid};
+use crate::domain::{Change, ChangeKind, Deployment, DeploymentUid, Standing};
 
 /// A change that was counted, and is to be logged.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +18,24 @@ pub(super) struct Counted {
     /// When it is said to have happened: times of a history never run backwards, even if the clocks of
     /// two replicas differ.
     pub(super) time: DateTime<Utc>,
+}
+
+/// Which changes of a Deployment are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeptChanges {
+    pub(crate) name: DeploymentName,
+    pub(crate) uid: DeploymentUid,
+    /// How many there were.
+    pub(crate) count: i64,
+    /// The first one that is kept; None if none is.
+    pub(crate) oldest: Option<i64>,
+}
+
+impl KeptChanges {
+    /// Whether a change after this one is not kept any more.
+    pub(crate) fn lacks_some_after(&self, after: i64) -> bool {
+        after < self.count && self.oldest.is_none_or(|oldest| oldest > after + 1)
+    }
 }
 
 #[derive(sqlx::FromRow)]
@@ -30,16 +48,49 @@ struct ChangeRow {
 }
 
 impl Store {
-    /// How often each Deployment has changed.
-    pub(crate) async fn change_counts(&self) -> Result<Vec<(DeploymentUid, i64)>, Error> {
+    /// How far the history of each Deployment has come.
+    pub(crate) async fn standings(&self) -> Result<Vec<(DeploymentName, Standing)>, Error> {
         let mut connection = self.database.read().await?;
         let rows = connection
-            .fetch_all::<(Uuid, i64)>("SELECT uid, change FROM deployments", args![])
+            .fetch_all::<(String, String, Uuid, i64)>(
+                "SELECT workspace, deployment_id, uid, change FROM deployments",
+                args![],
+            )
             .await?;
-        Ok(rows
-            .into_iter()
-            .map(|(uid, change)| (DeploymentUid::new(uid), change))
-            .collect())
+        let standings = rows.into_iter().map(|(workspace, id, uid, count)| {
+            let workspace = WorkspaceName::new(&workspace).map_err(Error::corrupt)?;
+            let name = DeploymentName::new(&workspace, &id).map_err(Error::corrupt)?;
+            let uid = DeploymentUid::new(uid);
+            Ok((name, Standing { uid, count }))
+        });
+        standings.collect()
+    }
+
+    /// Which changes of the Deployments of a workspace are kept.
+    pub(crate) async fn kept_changes(
+        &self,
+        workspace: &WorkspaceName,
+    ) -> Result<Vec<KeptChanges>, Error> {
+        let mut connection = self.database.read().await?;
+        let rows = connection
+            .fetch_all::<(String, Uuid, i64, Option<i64>)>(
+                "SELECT d.deployment_id, d.uid, d.change,
+                        (SELECT MIN(c.change) FROM deploy_changes c
+                         WHERE c.deployment_uid = d.uid)
+                 FROM deployments d
+                 WHERE d.workspace = $1",
+                args![workspace.id()],
+            )
+            .await?;
+        let kept = rows.into_iter().map(|(id, uid, count, oldest)| {
+            Ok(KeptChanges {
+                name: DeploymentName::new(workspace, &id).map_err(Error::corrupt)?,
+                uid: DeploymentUid::new(uid),
+                count,
+                oldest,
+            })
+        });
+        kept.collect()
     }
 
     /// The next changes of a Deployment after the one with this number, at most `limit` of them, in
@@ -78,8 +129,42 @@ impl Store {
         rows.into_iter().map(Change::try_from).collect()
     }
 
+    /// The Deployments that have changed more often than this, and how often.
+    pub(crate) async fn long_histories(
+        &self,
+        more_than: i64,
+    ) -> Result<Vec<(DeploymentUid, i64)>, Error> {
+        let mut connection = self.database.read().await?;
+        let rows = connection
+            .fetch_all::<(Uuid, i64)>(
+                "SELECT uid, change FROM deployments WHERE change > $1",
+                args![more_than],
+            )
+            .await?;
+        let histories = rows.into_iter();
+        Ok(histories
+            .map(|(uid, change)| (DeploymentUid::new(uid), change))
+            .collect())
+    }
+
+    /// Forgets the changes of a Deployment up to this one.
+    pub(crate) async fn trim_changes_to(
+        &self,
+        uid: DeploymentUid,
+        last: i64,
+    ) -> Result<u64, Error> {
+        transaction!(self.database, |tx| {
+            Ok(tx
+                .execute(
+                    "DELETE FROM deploy_changes WHERE deployment_uid = $1 AND change <= $2",
+                    args![uid.get(), last],
+                )
+                .await?)
+        })
+    }
+
     /// Forgets the changes from before a time.
-    pub(crate) async fn trim_changes(&self, before: DateTime<Utc>) -> Result<u64, Error> {
+    pub(crate) async fn trim_changes_before(&self, before: DateTime<Utc>) -> Result<u64, Error> {
         transaction!(self.database, |tx| {
             Ok(tx
                 .execute(

@@ -11,10 +11,12 @@ mod images;
 mod lists;
 mod reports;
 mod rollbacks;
+mod slow_watches;
 mod sweeps;
 mod targets;
 mod updates;
 mod watches;
+mod workspace_watches;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -16,7 +16,7 @@ use super::{ETL, Harness, assert_refused, image};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Harness {
-    async fn watch(&self, who: &str, after_change: i64) -> Result<Changes, Status> {
+    pub(super) async fn watch(&self, who: &str, after_change: i64) -> Result<Changes, Status> {
         let request = pb::WatchDeploysRequest {
             parent: ETL.to_owned(),
             after_change,
@@ -27,13 +27,13 @@ impl Harness {
     }
 }
 
-async fn next(changes: &mut Changes) -> Result<pb::WatchDeploysResponse, Status> {
+pub(super) async fn next(changes: &mut Changes) -> Result<pb::WatchDeploysResponse, Status> {
     let next = tokio::time::timeout(PATIENCE, changes.next()).await;
     next.expect("nothing came").expect("the stream ended")
 }
 
 /// The numbers of the next changes, up to this one.
-async fn up_to(changes: &mut Changes, last: i64) -> Vec<i64> {
+pub(super) async fn up_to(changes: &mut Changes, last: i64) -> Vec<i64> {
     let mut numbers = Vec::new();
     while numbers.last() != Some(&last) {
         let message = next(changes).await.unwrap();
