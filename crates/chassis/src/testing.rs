@@ -1,4 +1,4 @@
-//! What tests of the services need: databases of their own.
+//! What tests of the services need: databases of their own, and a look at how they go about statements.
 
 #![expect(
     clippy::unwrap_used,
@@ -6,12 +6,13 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
 
-use crate::database::{Database, DatabaseUrl, Migrations};
+use crate::database::{Database, DatabaseUrl, Error, Migrations, Value};
 use crate::environment::Environment;
 
 const POSTGRES_VARIABLE: &str = "REPRISE_TEST_POSTGRES_URL";
@@ -70,6 +71,48 @@ pub async fn new_postgres_database() -> String {
         .unwrap();
     let (base, _) = server.rsplit_once('/').unwrap();
     format!("{base}/{name}")
+}
+
+tokio::task_local! {
+    static STATEMENTS: RefCell<Vec<Statement>>;
+}
+
+/// A statement that was run.
+#[derive(Debug, Clone)]
+pub struct Statement {
+    /// Its text.
+    pub sql: &'static str,
+    args: Vec<Value>,
+}
+
+impl Statement {
+    /// How the database would go about it now, line by line.
+    ///
+    /// # Errors
+    ///
+    /// If the database cannot say.
+    pub async fn plan(&self, database: &Database) -> Result<Vec<String>, Error> {
+        let mut connection = database.read().await?;
+        connection.explain(self.sql, self.args.clone()).await
+    }
+}
+
+/// Runs something, and tells which statements that took. Those of tasks that it spawns are not among them.
+pub async fn statements_of<T>(run: impl Future<Output = T>) -> (T, Vec<Statement>) {
+    let noted = async {
+        let outcome = run.await;
+        (outcome, STATEMENTS.with(RefCell::take))
+    };
+    STATEMENTS.scope(RefCell::default(), noted).await
+}
+
+pub(crate) fn note(sql: &'static str, args: &[Value]) {
+    let statement = || Statement {
+        sql,
+        args: args.to_vec(),
+    };
+    // Nobody wants to know, as a rule.
+    let _ = STATEMENTS.try_with(|statements| statements.borrow_mut().push(statement()));
 }
 
 /// Runs each case on both databases: `cases!(MIGRATIONS; one_case, another_case)`. A case is an

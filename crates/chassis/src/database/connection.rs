@@ -99,6 +99,8 @@ impl Connection {
 
     /// Runs a statement and tells how many rows it changed.
     pub async fn execute(&mut self, sql: &'static str, args: Vec<Value>) -> Result<u64, Error> {
+        #[cfg(feature = "test-support")]
+        crate::testing::note(sql, &args);
         Ok(match self.raw() {
             Raw::Sqlite(connection) => {
                 in_time(bind!(sqlx::query::<Sqlite>(sql), args).execute(connection))
@@ -119,6 +121,8 @@ impl Connection {
         sql: &'static str,
         args: Vec<Value>,
     ) -> Result<Option<T>, Error> {
+        #[cfg(feature = "test-support")]
+        crate::testing::note(sql, &args);
         Ok(match self.raw() {
             Raw::Sqlite(connection) => {
                 in_time(bind!(sqlx::query_as::<Sqlite, T>(sql), args).fetch_optional(connection))
@@ -148,6 +152,8 @@ impl Connection {
         sql: &'static str,
         args: Vec<Value>,
     ) -> Result<Vec<T>, Error> {
+        #[cfg(feature = "test-support")]
+        crate::testing::note(sql, &args);
         Ok(match self.raw() {
             Raw::Sqlite(connection) => {
                 in_time(bind!(sqlx::query_as::<Sqlite, T>(sql), args).fetch_all(connection)).await?
@@ -155,6 +161,29 @@ impl Connection {
             Raw::Postgres(connection) => {
                 in_time(bind!(sqlx::query_as::<Postgres, T>(sql), args).fetch_all(connection))
                     .await?
+            }
+        })
+    }
+
+    /// How the database would go about a statement, line by line.
+    #[cfg(feature = "test-support")]
+    pub(crate) async fn explain(
+        &mut self,
+        sql: &'static str,
+        args: Vec<Value>,
+    ) -> Result<Vec<String>, Error> {
+        Ok(match self.raw() {
+            Raw::Sqlite(connection) => {
+                let sql = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+                let query = sqlx::query_as::<Sqlite, (i64, i64, i64, String)>(sql);
+                let lines = in_time(bind!(query, args).fetch_all(connection)).await?;
+                lines.into_iter().map(|(_, _, _, line)| line).collect()
+            }
+            Raw::Postgres(connection) => {
+                let sql = sqlx::AssertSqlSafe(format!("EXPLAIN {sql}"));
+                let query = sqlx::query_as::<Postgres, (String,)>(sql);
+                let lines = in_time(bind!(query, args).fetch_all(connection)).await?;
+                lines.into_iter().map(|(line,)| line).collect()
             }
         })
     }

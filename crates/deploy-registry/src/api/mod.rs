@@ -141,8 +141,12 @@ impl DeployRegistryService for Registry {
     async fn collect_expired(&self, request: Request<pb::CollectExpiredRequest>) -> Answer<pb::CollectExpiredResponse> { answer(collect_expired::handle(self, request).await) }
 }
 
-/// The deploys that a filter asks for. For tests of the store.
-#[cfg(test)]
+/// The deploys that a filter asks for. For tests and benchmarks of the store.
+#[cfg(any(test, feature = "benchmark"))]
+#[expect(
+    clippy::unwrap_used,
+    reason = "whoever tests writes filters that are right"
+)]
 pub(crate) fn deploy_filter(text: &str) -> crate::domain::DeployFilter {
     filter::deploys(chassis::filter::Filter::parse(text).unwrap()).unwrap()
 }

@@ -8,6 +8,7 @@ mod deployments;
 mod deploys;
 mod held_rollbacks;
 mod histories;
+mod plans;
 mod requests;
 mod rollbacks;
 mod states;
