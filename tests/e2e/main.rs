@@ -25,6 +25,7 @@
 //! | [`uploads`] | a bundle is there whole or not at all |
 //! | [`restarts`] | nothing is lost by `kill -9`, and SIGTERM ends well |
 //! | [`history`] | what is noted about a history, and who watches it |
+//! | [`watches`] | a workspace is watched as far as one may see it, and nothing is missed |
 //! | [`states`] | deploys that somebody ships and reports |
 //! | [`agents`] | Deployments whose tasks are run by remote agents |
 //! | [`modes`] | Deployments whose DAGs come in the image or from git |
@@ -87,3 +88,4 @@ mod traces;
 mod up;
 mod uploads;
 mod versions;
+mod watches;

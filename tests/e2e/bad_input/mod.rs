@@ -12,6 +12,7 @@ mod pages;
 mod roles;
 mod service_accounts;
 mod upload_dag_bundle;
+mod watch_deploys;
 
 use tonic::{Response, Status};
 

@@ -1032,7 +1032,7 @@ pub struct WatchDeploysRequest {
     #[prost(int64, tag = "2")]
     pub after_change: i64,
     /// after_changes says the same for each Deployment of a workspace, by its name; at most 10,000. One that is
-    /// not named is watched from its beginning.
+    /// not named is watched from its beginning. A name that the caller may not see is passed over.
     #[prost(btree_map = "string, int64", tag = "3")]
     pub after_changes: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
@@ -1884,10 +1884,16 @@ pub mod deploy_registry_service_client {
         /// WatchDeploys streams the changes of a Deployment and its history in their order, each once: those
         /// after a change that the caller knows, then each as it comes. Read the Deployment first, and watch
         /// after its `change`; after a break, after the last change that came. A watcher that takes its time
-        /// falls behind and misses nothing, while changes are kept (30 days). While nothing changes, messages
-        /// without changes keep the stream alive.
+        /// falls behind and misses nothing, while changes are kept: 30 days, and of each Deployment the newest
+        /// 100,000. While nothing changes, messages without changes keep the stream alive.
         ///
-        /// Needs `deployment.deployRevisions.get`, also while the stream is open; it ends when the token does.
+        /// Of a workspace it streams the changes of all its Deployments that the caller may see, also of those that
+        /// are created, granted or deleted meanwhile. Each history is in order; where many have changes, they take
+        /// turns. One whose changes after the caller's position, or from its beginning, are not kept any more ends
+        /// the stream: list the Deployments, also deleted ones, and watch after their `change`.
+        ///
+        /// Needs `deployment.deployRevisions.get`, also while the stream is open, which is looked at every 30
+        /// seconds; it ends when the token does. Of a workspace, what the caller may not see is left out.
         /// Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING, RESOURCE_NOT_FOUND, CHANGES_TRIMMED,
         /// LIMIT_EXCEEDED.
         pub async fn watch_deploys(
@@ -2535,10 +2541,16 @@ pub mod deploy_registry_service_server {
         /// WatchDeploys streams the changes of a Deployment and its history in their order, each once: those
         /// after a change that the caller knows, then each as it comes. Read the Deployment first, and watch
         /// after its `change`; after a break, after the last change that came. A watcher that takes its time
-        /// falls behind and misses nothing, while changes are kept (30 days). While nothing changes, messages
-        /// without changes keep the stream alive.
+        /// falls behind and misses nothing, while changes are kept: 30 days, and of each Deployment the newest
+        /// 100,000. While nothing changes, messages without changes keep the stream alive.
         ///
-        /// Needs `deployment.deployRevisions.get`, also while the stream is open; it ends when the token does.
+        /// Of a workspace it streams the changes of all its Deployments that the caller may see, also of those that
+        /// are created, granted or deleted meanwhile. Each history is in order; where many have changes, they take
+        /// turns. One whose changes after the caller's position, or from its beginning, are not kept any more ends
+        /// the stream: list the Deployments, also deleted ones, and watch after their `change`.
+        ///
+        /// Needs `deployment.deployRevisions.get`, also while the stream is open, which is looked at every 30
+        /// seconds; it ends when the token does. Of a workspace, what the caller may not see is left out.
         /// Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING, RESOURCE_NOT_FOUND, CHANGES_TRIMMED,
         /// LIMIT_EXCEEDED.
         async fn watch_deploys(
