@@ -11,6 +11,9 @@ use crate::domain::{
 
 /// Reads a [`DeployRow`] for each deploy that a condition finds. Settings can be large: who shows none
 /// reads `'{}'` in their place.
+///
+/// The bundles that are gone are counted: what EXISTS asks for each row, PostgreSQL would rather answer from
+/// a hash of the bundles of all deploys that there are.
 macro_rules! select_deploys {
     ($settings:literal, $condition:literal) => {
         concat!(
@@ -21,15 +24,15 @@ macro_rules! select_deploys {
                     deploy_time, ceased_time, update_time, change, mark, mark_reason, mark_by,
                     mark_time, pin_by, pin_time, source_number, replaced_number, rollback_scope,
                     rollback_id, permit_id, image_verification, image_verification_reason,
-                    EXISTS (
-                        SELECT 1 FROM deploy_bundles r
+                    (
+                        SELECT COUNT(*) FROM deploy_bundles r
                         WHERE r.deployment_uid = deploys.deployment_uid
                           AND r.number = deploys.number
                           AND NOT EXISTS (
                               SELECT 1 FROM dag_bundles b
                               WHERE b.deployment_uid = r.deployment_uid AND b.sha256 = r.sha256
                           )
-                    ) AS artifacts_gone
+                    ) > 0 AS artifacts_gone
              FROM deploys
              WHERE ",
             $condition

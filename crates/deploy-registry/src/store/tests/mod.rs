@@ -3,6 +3,7 @@
 mod agents;
 mod annotations;
 mod bundles;
+mod changes;
 mod configuration;
 mod deployments;
 mod deploys;
