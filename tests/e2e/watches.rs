@@ -101,23 +101,31 @@ async fn a_workspace_is_watched_as_far_as_one_may_see_it(setup: Setup) {
     told.assert_is(&[(BILLING, 2), (DEPLOYMENT, 2)]);
 }
 
-/// Follows a workspace until both Deployments have come to this change, at one replica or another.
+/// Follows a workspace until both Deployments have come to this change, at one replica or another. Few open
+/// a stream at once, as clients do that wait a while before they come back.
 #[cfg(feature = "test-postgres")]
-async fn follow(mut at: [Person; 2], last: i64) -> (Told, usize) {
+async fn follow(
+    mut at: [Person; 2],
+    last: i64,
+    turns: std::sync::Arc<tokio::sync::Semaphore>,
+) -> (Told, usize) {
     let mut told = Told::default();
     let mut streams = 0;
     loop {
+        let mut turn = Some(turns.acquire().await.unwrap());
         let [person, _] = &at;
         if let Ok(opened) = person.registry().watch_deploys(told.request()).await {
             streams += 1;
             let mut changes = opened.into_inner();
             while let Ok(Some(message)) = changes.message().await {
+                turn = None;
                 told.add(&message);
                 if told.has_come_to(DEPLOYMENT, last) && told.has_come_to(BILLING, last) {
                     return (told, streams);
                 }
             }
         }
+        drop(turn);
         at.reverse();
     }
 }
@@ -142,17 +150,18 @@ async fn a_thousand_watchers_of_a_replica_that_dies_see_each_change_once_at_the_
         ..orders.stack.addresses()
     };
     // A connection takes 512 calls at once, so that there are a few.
+    let turns = std::sync::Arc::new(tokio::sync::Semaphore::new(16));
     let mut watchers = tokio::task::JoinSet::new();
     for _ in 0..4 {
         let here = orders.stack.person("admin");
         let there = here.at(elsewhere);
         for _ in 0..250 {
-            watchers.spawn(follow([here.clone(), there.clone()], LAST));
+            watchers.spawn(follow([here.clone(), there.clone()], LAST, turns.clone()));
         }
     }
     // And one that has been at the other all the time.
     let there = orders.admin.at(elsewhere);
-    watchers.spawn(follow([there.clone(), there.clone()], LAST));
+    watchers.spawn(follow([there.clone(), there.clone()], LAST, turns));
 
     let change = async |person: &Person, changes: i64| {
         for _ in 0..changes {
