@@ -61,8 +61,8 @@ pub enum Operation {
     Previous,
     /// PreviewRollbackDeploys: the newest 50.
     Previews,
-    /// WatchDeploys: the newest 256 changes.
-    NewestChanges,
+    /// WatchDeploys: the next 256 changes for who is as far behind as one can be.
+    OldestChanges,
     /// WatchDeploys of a workspace: what is kept.
     KeptChanges,
     /// CreateDeploy, with `validate_only`.
@@ -81,7 +81,7 @@ impl Operation {
         Self::AsOf,
         Self::Previous,
         Self::Previews,
-        Self::NewestChanges,
+        Self::OldestChanges,
         Self::KeptChanges,
         Self::TriedDeploy,
     ];
@@ -127,7 +127,7 @@ impl History {
             Operation::AsOf => self.as_of().await,
             Operation::Previous => self.previous().await,
             Operation::Previews => self.previews().await,
-            Operation::NewestChanges => self.changes().await,
+            Operation::OldestChanges => self.changes().await,
             Operation::KeptChanges => self.kept().await,
             Operation::TriedDeploy => self.try_deploy().await,
         };
@@ -262,7 +262,7 @@ impl History {
     }
 
     async fn changes(&self) -> Result<usize, Error> {
-        let after = self.deploys + 1 - 256;
+        let after = (self.deploys - CHANGES + 1).max(0);
         Ok(self.store.changes(self.uid, after, 256).await?.len())
     }
 
