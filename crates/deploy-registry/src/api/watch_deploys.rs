@@ -146,10 +146,10 @@ impl Watch {
 
 /// Why the changes after one cannot be read.
 fn unreadable(deployment: &DeploymentName, after: i64, error: Error) -> Problem {
-    match error {
-        Error::ChangesTrimmed => trimmed(deployment, after),
-        error => About::deployment(deployment).problem(error),
+    if let Error::ChangesTrimmed = error {
+        return trimmed(deployment, after);
     }
+    About::deployment(deployment).problem(error)
 }
 
 fn trimmed(deployment: &DeploymentName, after: i64) -> Problem {
