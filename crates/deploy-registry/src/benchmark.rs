@@ -106,6 +106,10 @@ impl History {
             let next = deploys.min(last + STEP);
             let copied = history.copy(last + 1, next).await;
             copied.expect("copies of the first deploy");
+            if last == 1 {
+                // Later it would take SQLite long, and both databases scale what they find.
+                history.analyze().await.expect("an analysis");
+            }
             last = next;
         }
         history.end().await.expect("the newest deploy");
@@ -204,7 +208,14 @@ impl History {
         })
     }
 
-    /// Has the Deployment know of its copies, and the database of how many there are.
+    async fn analyze(&self) -> Result<(), Error> {
+        transaction!(self.database, |tx| {
+            tx.execute("ANALYZE", args![]).await?;
+            Ok::<_, Error>(())
+        })
+    }
+
+    /// Has the Deployment know of its copies.
     async fn end(&self) -> Result<(), Error> {
         let newest = match self.deploys % 10 {
             0 => self.deploys - 1,
@@ -219,7 +230,6 @@ impl History {
                 args![self.uid.get(), self.deploys, newest],
             )
             .await?;
-            tx.execute("ANALYZE", args![]).await?;
             Ok::<_, Error>(())
         })
     }
