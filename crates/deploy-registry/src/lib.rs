@@ -24,9 +24,7 @@
 //! - No bundle goes that a deploy needs which can be rolled back to, runs, or is the latest.
 
 mod api;
-#[cfg(all(test, not(feature = "benchmark")))]
-mod benchmark;
-#[cfg(feature = "benchmark")]
+#[cfg(any(test, feature = "benchmark"))]
 #[doc(hidden)]
 pub mod benchmark;
 mod bundle_store;

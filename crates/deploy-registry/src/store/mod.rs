@@ -28,8 +28,8 @@ use model::{DeployNumber, DeployState};
 
 use crate::domain::{Blocker, Hold, Refusal};
 
-pub(crate) use chassis::paging::Listing;
 pub(crate) use changes::KeptChanges;
+pub(crate) use chassis::paging::Listing;
 pub(crate) use deployments::{DeploymentList, DeploymentOrder};
 pub(crate) use deploys::{Entry, NewDeploy};
 pub(crate) use rollbacks::{PermitBounds, RollbackOutcome, WriteRollback};
