@@ -184,7 +184,8 @@ async fn start(setup: Setup) -> Orders {
     Orders::with_history(setup.proxied().orchestrator_flags(&SHORT_LEASE)).await
 }
 
-fn request(orders: &Orders) -> CreateRollbackRequest {
+/// A rollback that can be repeated.
+pub(crate) fn request(orders: &Orders) -> CreateRollbackRequest {
     CreateRollbackRequest {
         request_id: orders.stack.environment.new_uuid().to_string(),
         ..rollback_to(3, RollbackScope::All)

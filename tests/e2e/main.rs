@@ -14,6 +14,7 @@
 //! | [`races`] | a plan or a write that was overtaken is refused, and nothing is overwritten |
 //! | [`holds`] | a rollback that places a hold, and one to a deploy that is marked bad |
 //! | [`crashes`] | a rollback that was accepted ends well, whatever is killed when |
+//! | [`cancels`] | a rollback that is cancelled has no deploy, or it was too late |
 //! | [`authorization_crashes`] | what the authorization service has answered survives `kill -9`, once |
 //! | [`registry_crashes`] | what the deploy-registry has answered survives `kill -9`, once |
 //! | [`soak`] | all of it at once: two of each service, killed and paused while clients roll back |
@@ -54,6 +55,7 @@ mod proxy;
 mod agents;
 mod authorization_crashes;
 mod bad_input;
+mod cancels;
 mod crashes;
 mod demo_path;
 mod forged_tokens;

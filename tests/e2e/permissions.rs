@@ -125,7 +125,8 @@ async fn look_at(stranger: &Person, deployment: &str, rollback: &str) -> Vec<Ref
         refused(registry.upload_dag_bundle(upload).await),
         refused(orchestrator.plan_rollback(plan).await),
         refused(orchestrator.create_rollback(roll_back).await),
-        refused(orchestrator.get_rollback(get_rollback).await),
+        refused(orchestrator.get_rollback(get_rollback.clone()).await),
+        refused(stranger.cancel(&get_rollback.name).await),
     ]
 }
 

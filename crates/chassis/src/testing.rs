@@ -46,6 +46,19 @@ impl TestDatabase {
         .await
     }
 
+    /// The same database after a restart with these migrations.
+    #[must_use]
+    pub async fn reopened(self, migrations: &Migrations) -> Self {
+        let Self {
+            database,
+            url,
+            _folder: folder,
+        } = self;
+        database.close().await;
+        drop(database);
+        Self::open(url, migrations, folder).await
+    }
+
     async fn open(url: DatabaseUrl, migrations: &Migrations, folder: Option<Arc<TempDir>>) -> Self {
         let database = Database::open(&url, "reprise_test", 8, migrations)
             .await

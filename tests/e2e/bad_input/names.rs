@@ -156,6 +156,7 @@ async fn the_orchestrator_takes_no_name_but_a_name(setup: Setup) {
             .await
     })
     .await;
+    no_name_is_taken("name", async |name| orders.dana.cancel(&name).await).await;
 }
 
 async fn authorization_takes_no_name_but_a_name(setup: Setup) {

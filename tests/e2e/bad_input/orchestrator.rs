@@ -259,10 +259,7 @@ async fn what_is_not_there_is_not_found(setup: Setup) {
     refused(orchestrator().create_rollback(request).await).not_found();
     let id = orders.stack.environment.new_uuid();
     let name = format!("{DEPLOYMENT}/rollbacks/{id}");
-    refused(
-        orchestrator()
-            .get_rollback(GetRollbackRequest { name })
-            .await,
-    )
-    .not_found();
+    let get = GetRollbackRequest { name: name.clone() };
+    refused(orchestrator().get_rollback(get).await).not_found();
+    refused(orders.dana.cancel(&name).await).not_found();
 }

@@ -1,4 +1,7 @@
-use proto::rollback::v1::{CreateRollbackRequest, CreateRollbackResponse, Rollback};
+use proto::rollback::v1::{
+    CancelRollbackRequest, CancelRollbackResponse, CreateRollbackRequest, CreateRollbackResponse,
+    Rollback,
+};
 use tokio::task::JoinHandle;
 use tonic::{Code, Response, Status};
 
@@ -15,6 +18,16 @@ impl Person {
         RollingBack(tokio::spawn(async move {
             orchestrator.create_rollback(request).await
         }))
+    }
+
+    /// Asks to cancel a rollback, and waits for the answer.
+    pub(crate) async fn cancel(
+        &self,
+        rollback: &str,
+    ) -> Result<Response<CancelRollbackResponse>, Status> {
+        let name = rollback.to_owned();
+        let request = CancelRollbackRequest { name };
+        self.orchestrator().cancel_rollback(request).await
     }
 
     /// Repeats a request until the orchestrator has finished what it accepted.

@@ -83,6 +83,17 @@ impl Stack {
         self.proxy.as_ref().unwrap()
     }
 
+    /// Takes all records from a registry on SQLite that does not run.
+    pub(crate) fn lose_records_of_registry(&self) {
+        for end in ["", "-wal", "-shm"] {
+            let file = self.folder.path().join(format!("registry.db{end}"));
+            // After a clean end there is only the first one.
+            if file.exists() {
+                std::fs::remove_file(file).unwrap();
+            }
+        }
+    }
+
     /// Where the registry keeps bundles.
     pub(crate) fn bundle_folder(&self) -> PathBuf {
         bundle_folder(self.folder.path())

@@ -412,7 +412,7 @@ pub struct Rollback {
     #[prost(message, optional, tag = "13")]
     pub error: ::core::option::Option<::tonic_types::Status>,
     /// needs_attention says that the rollback cannot finish by itself as things stand, for example
-    /// because the registry cannot be reached past the deadline. It clears when the rollback ends.
+    /// because the registry cannot be reached past the deadline. It clears when the rollback goes on.
     #[prost(bool, tag = "14")]
     pub needs_attention: bool,
     /// write_deadline is when the rollback fails if its deploy is not written by then.
@@ -445,8 +445,8 @@ pub struct Rollback {
     /// roll_out_reason says why the roll-out ended as it did, in words of whoever shipped the deploy.
     #[prost(string, tag = "24")]
     pub roll_out_reason: ::prost::alloc::string::String,
-    /// roll_out_deadline is when the roll-out is TIMED_OUT if it has not ended. Set once the deploy is
-    /// written and somebody else ships it.
+    /// roll_out_deadline is when the roll-out is TIMED_OUT if it has not ended. Set if it had not when the
+    /// deploy was written.
     #[prost(message, optional, tag = "25")]
     pub roll_out_deadline: ::core::option::Option<::prost_types::Timestamp>,
     /// target_rollback is the rollback that made the target. Empty if none did.
@@ -577,7 +577,7 @@ pub enum StepKind {
     Authorize = 2,
     /// The registry was asked to write the deploy.
     Write = 3,
-    /// The new deploy was followed until it ran.
+    /// The new deploy was followed until its roll-out ended.
     RollOut = 4,
 }
 impl StepKind {
@@ -1406,7 +1406,8 @@ pub mod rollback_service_client {
             self.inner.server_streaming(req, path, codec).await
         }
         /// CancelRollback ends a rollback whose deploy is not written yet, and answers when it has ended. One that
-        /// is cancelled already stays so.
+        /// is cancelled already stays so. If the write is under way, the registry decides whether it was in time;
+        /// ROLLBACK_ENDED then names the deploy. The cancel goes on if nobody waits for the answer.
         ///
         /// Needs what CreateRollback needed for it. Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING,
         /// RESOURCE_NOT_FOUND, ROLLBACK_ENDED, ROLLBACK_UNFINISHED.
@@ -1583,7 +1584,8 @@ pub mod rollback_service_server {
             Err(tonic::Status::unimplemented("Not yet implemented"))
         }
         /// CancelRollback ends a rollback whose deploy is not written yet, and answers when it has ended. One that
-        /// is cancelled already stays so.
+        /// is cancelled already stays so. If the write is under way, the registry decides whether it was in time;
+        /// ROLLBACK_ENDED then names the deploy. The cancel goes on if nobody waits for the answer.
         ///
         /// Needs what CreateRollback needed for it. Safe to retry. Errors: INVALID_FIELDS, PERMISSION_MISSING,
         /// RESOURCE_NOT_FOUND, ROLLBACK_ENDED, ROLLBACK_UNFINISHED.

@@ -7,6 +7,7 @@ mod following;
 mod leases;
 mod progress;
 mod refusals;
+mod upgrade;
 
 use chassis::environment::Environment;
 use chassis::testing::TestDatabase;
