@@ -33,7 +33,7 @@ fn list(page_token: &str) -> ListRollbackTargetsRequest {
 }
 
 impl Service {
-    async fn list(
+    async fn list_targets(
         &self,
         request: ListRollbackTargetsRequest,
     ) -> Result<ListRollbackTargetsResponse, Status> {
@@ -210,7 +210,7 @@ async fn what_is_meant_is_said_in_a_way_that_there_is() {
         as_of: Some(no_time),
         ..list("x")
     };
-    let status = service.list(wrong).await.unwrap_err();
+    let status = service.list_targets(wrong).await.unwrap_err();
     assert_eq!(
         violations(&status),
         ["parent", "as_of", "page_size", "page_token"]
@@ -231,7 +231,7 @@ async fn a_list_judges_each_deploy_as_its_plan_does() {
         page_size: 1_000,
         ..list("")
     };
-    let page = service.list(page).await.unwrap();
+    let page = service.list_targets(page).await.unwrap();
     let names = page.targets.iter().map(|target| target.deploy.as_str());
     assert_eq!(names.collect::<Vec<_>>(), [deploy_name(5), deploy_name(4)]);
     let target = &page.targets[1];
@@ -294,9 +294,12 @@ async fn a_list_judges_each_deploy_as_its_plan_does() {
 async fn a_list_goes_on_page_by_page_with_its_own_query() {
     let service = Service::start("3.1-9", "3.1-9").await;
     service.list_history();
-    let first = service.list(list("")).await.unwrap();
+    let first = service.list_targets(list("")).await.unwrap();
     assert_eq!((first.previous.len(), first.as_of_deploy.as_str()), (0, ""));
-    let second = service.list(list(&first.next_page_token)).await.unwrap();
+    let second = service
+        .list_targets(list(&first.next_page_token))
+        .await
+        .unwrap();
     assert_eq!(
         (second.targets.len(), second.next_page_token.as_str()),
         (2, "")
@@ -308,15 +311,15 @@ async fn a_list_goes_on_page_by_page_with_its_own_query() {
         allow_marked_bad: true,
         ..list(&first.next_page_token)
     };
-    assert_eq!(reason(service.list(other).await), invalid);
+    assert_eq!(reason(service.list_targets(other).await), invalid);
     // A token that was tampered with, so that the registry does not know its part of it.
     let forged = format!("{}eHh4", first.next_page_token);
-    assert_eq!(reason(service.list(list(&forged)).await), invalid);
+    assert_eq!(reason(service.list_targets(list(&forged)).await), invalid);
 
     // A deploy that lands between the reads of the first page.
     service.registry.state().meant = Some(4);
     service.registry.state().stale_finds = 4;
-    let again = service.list(list("")).await.unwrap();
+    let again = service.list_targets(list("")).await.unwrap();
     assert_eq!(again.previous.len(), 3);
     assert_eq!(service.registry.state().finds.len(), 3 + 9);
     service.stop().await;
@@ -333,9 +336,9 @@ async fn who_may_not_see_a_history_sees_no_targets() {
         ..list("")
     };
     let not_found = (Code::NotFound, ErrorReason::ResourceNotFound);
-    assert_eq!(reason(service.list(wrong.clone()).await), not_found);
+    assert_eq!(reason(service.list_targets(wrong.clone()).await), not_found);
     service.authorization.state().held = config;
     let missing = (Code::PermissionDenied, ErrorReason::PermissionMissing);
-    assert_eq!(reason(service.list(wrong).await), missing);
+    assert_eq!(reason(service.list_targets(wrong).await), missing);
     service.stop().await;
 }
