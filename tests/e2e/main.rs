@@ -26,6 +26,7 @@
 //! | [`uploads`] | a bundle is there whole or not at all |
 //! | [`restarts`] | nothing is lost by `kill -9`, and SIGTERM ends well |
 //! | [`history`] | what is noted about a history, and who watches it |
+//! | [`audit`] | what happens to rollbacks, who watches it, and what is kept of it |
 //! | [`watches`] | a workspace is watched as far as one may see it, and nothing is missed |
 //! | [`states`] | deploys that somebody ships and reports |
 //! | [`agents`] | Deployments whose tasks are run by remote agents |
@@ -53,6 +54,7 @@ mod harness;
 mod proxy;
 
 mod agents;
+mod audit;
 mod authorization_crashes;
 mod bad_input;
 mod cancels;

@@ -9,7 +9,9 @@ use proto::registry::v1::{
     GetDagBundleRequest, GetDeployRequest, GetDeploymentRequest, ListDeploymentsRequest,
     ListDeploysRequest,
 };
-use proto::rollback::v1::GetRollbackRequest;
+use proto::rollback::v1::{
+    GetRollbackRequest, ListAuditEventsRequest, ListRollbacksRequest, WatchRollbackRequest,
+};
 
 use crate::harness::orders::{V3, WORKSPACE, rollback_to};
 use crate::harness::refusal::done;
@@ -115,6 +117,18 @@ async fn look_at(stranger: &Person, deployment: &str, rollback: &str) -> Vec<Ref
     let get_rollback = GetRollbackRequest {
         name: format!("{deployment}/rollbacks/{rollback}"),
     };
+    let watch = WatchRollbackRequest {
+        name: format!("{deployment}/rollbacks/{rollback}"),
+        after_event: 0,
+    };
+    let list_rollbacks = ListRollbacksRequest {
+        parent: name(),
+        ..ListRollbacksRequest::default()
+    };
+    let list_events = ListAuditEventsRequest {
+        parent: name(),
+        ..ListAuditEventsRequest::default()
+    };
     let (mut registry, mut orchestrator) = (stranger.registry(), stranger.orchestrator());
     vec![
         refused(registry.get_deployment(get).await),
@@ -127,6 +141,9 @@ async fn look_at(stranger: &Person, deployment: &str, rollback: &str) -> Vec<Ref
         refused(orchestrator.create_rollback(roll_back).await),
         refused(orchestrator.get_rollback(get_rollback.clone()).await),
         refused(stranger.cancel(&get_rollback.name).await),
+        refused(orchestrator.watch_rollback(watch).await),
+        refused(orchestrator.list_rollbacks(list_rollbacks).await),
+        refused(orchestrator.list_audit_events(list_events).await),
     ]
 }
 

@@ -8,8 +8,9 @@
 //! | `planning` | reading what a plan is made from |
 //! | `domain` | the rules, and what they are about |
 //! | `execution` | carrying accepted rollbacks out, and taking up what others have left |
+//! | `feed` | telling watchers that something happened |
 //! | `clients` | the authorization service and the deploy-registry |
-//! | `store` | the rollbacks that were accepted |
+//! | `store` | the rollbacks that were accepted, and what was decided and done about them |
 //!
 //! Invariants:
 //!

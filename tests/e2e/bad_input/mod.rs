@@ -10,6 +10,7 @@ mod names;
 mod orchestrator;
 mod pages;
 mod roles;
+mod rollbacks;
 mod service_accounts;
 mod upload_dag_bundle;
 mod watch_deploys;

@@ -456,7 +456,8 @@ pub struct Rollback {
     /// if none did.
     #[prost(string, tag = "27")]
     pub replaced_rollback: ::prost::alloc::string::String,
-    /// replaced_by is the rollback that replaced the new deploy in its turn. Empty while none has.
+    /// replaced_by is the last rollback that replaced the new deploy in its turn. Empty while none has. It is
+    /// no part of the etag.
     #[prost(string, tag = "28")]
     pub replaced_by: ::prost::alloc::string::String,
 }
@@ -619,7 +620,7 @@ pub struct AuditEvent {
     /// kind says what was decided or done.
     #[prost(enumeration = "AuditEventKind", tag = "3")]
     pub kind: i32,
-    /// event_time is when.
+    /// event_time is when it was written down.
     #[prost(message, optional, tag = "4")]
     pub event_time: ::core::option::Option<::prost_types::Timestamp>,
     /// principal is whose doing it is: the person who asked or cancelled, or
@@ -629,7 +630,7 @@ pub struct AuditEvent {
     /// rollback is the rollback that it is about. Empty with ROLLBACK_REFUSED.
     #[prost(string, tag = "6")]
     pub rollback: ::prost::alloc::string::String,
-    /// state is the rollback's state after it. Unset with ROLLBACK_REFUSED.
+    /// state is the rollback's state once it was written down. Unset with ROLLBACK_REFUSED.
     #[prost(enumeration = "RollbackState", tag = "7")]
     pub state: i32,
     /// request is what was asked for. Set with ROLLBACK_REFUSED and ROLLBACK_ACCEPTED.
@@ -690,7 +691,7 @@ pub enum AuditEventKind {
     /// AUDIT_EVENT_KIND_UNSPECIFIED is never sent.
     Unspecified = 0,
     /// Somebody asked for a rollback and was refused: `request` says what for, `error` why. Of one principal
-    /// a bounded number is kept for each hour.
+    /// at most 60 refusals are kept in an hour.
     RollbackRefused = 1,
     /// A rollback was accepted; `request` says what was asked for.
     RollbackAccepted = 2,
@@ -698,9 +699,12 @@ pub enum AuditEventKind {
     StepStarted = 3,
     /// A step was done.
     StepSucceeded = 4,
-    /// An attempt of a step failed; `error` says why. Unless the rollback ends, it is tried again.
+    /// An attempt of a step failed; `error` says why. Unless the rollback ends, it is tried again. An attempt
+    /// can fail more than once, where nobody says what became of it: it is told the first 8 times, then the
+    /// 16th, the 32nd and so on.
     StepFailed = 5,
-    /// Another replica, or the next start of this one, went on with the rollback.
+    /// Another replica, or the next start of this one, went on with the rollback. Told as often as an attempt
+    /// that fails.
     RollbackTakenUp = 6,
     /// Nothing more is tried: the rollback ends with `error` unless the registry says that its deploy is
     /// written after all.
@@ -1015,7 +1019,7 @@ pub struct ListRollbacksRequest {
     #[prost(string, tag = "3")]
     pub page_token: ::prost::alloc::string::String,
     /// filter is comparisons joined by AND; at most 16, of at most 1,000 characters. `state`, `scope` and
-    /// `roll_out` (by the last part of their values, such as `FAILED`) and `needs_attention` (`true` or
+    /// `roll_out` (by the last part of their values, such as `FAILED`, or `UNSPECIFIED`) and `needs_attention` (`true` or
     /// `false`) take `=` and `!=`; `created_by` and `description` take `=` and `!=`, and `:` for "contains"
     /// without regard to case; `create_time` takes `<`, `<=`, `>` and `>=`, with a time such as
     /// `2026-01-01T00:00:00Z`. Values with spaces stand in double quotes. For one page a bounded number of
@@ -1039,7 +1043,8 @@ pub struct WatchRollbackRequest {
     /// name is `workspaces/{workspace}/deployments/{deployment}/rollbacks/{uuid}`.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// after_event is the number of the last event that the caller knows; 0 to see all of the rollback's.
+    /// after_event is the number of the last event that the caller knows; 0 to see all of the rollback's. At
+    /// most the number of the Deployment's last event.
     #[prost(int64, tag = "2")]
     pub after_event: i64,
 }
@@ -1049,7 +1054,8 @@ pub struct WatchRollbackResponse {
     /// rollback is the record after the events.
     #[prost(message, optional, tag = "1")]
     pub rollback: ::core::option::Option<Rollback>,
-    /// events are the next ones of the rollback, in order. Empty in a message that keeps the stream alive.
+    /// events are the next ones of the rollback, in order, at most 100. Empty in a message that keeps the
+    /// stream alive.
     #[prost(message, repeated, tag = "2")]
     pub events: ::prost::alloc::vec::Vec<AuditEvent>,
     /// last_event is the event to go on after.
@@ -1082,7 +1088,7 @@ pub struct ListAuditEventsRequest {
     /// page_token is the next_page_token of the page before, with the same query.
     #[prost(string, tag = "3")]
     pub page_token: ::prost::alloc::string::String,
-    /// after_event lists only events with a greater number.
+    /// after_event lists only events with a greater number. Never negative.
     #[prost(int64, tag = "4")]
     pub after_event: i64,
     /// rollback, if set, lists only the events of this rollback of the Deployment.

@@ -5,8 +5,10 @@ mod audit;
 mod cancelling;
 mod following;
 mod leases;
+mod lists;
 mod progress;
 mod refusals;
+mod replay;
 mod upgrade;
 
 use chassis::environment::Environment;
