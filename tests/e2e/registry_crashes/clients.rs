@@ -120,7 +120,8 @@ pub(super) async fn make(
     bytes: &[u8],
     repeats: bool,
 ) -> Call {
-    let shipped_once = matches!(work, Work::Ship { .. }) && !repeats && book.random() % 2 == 0;
+    let shipped_once =
+        matches!(work, Work::Ship { .. }) && !repeats && book.random().is_multiple_of(2);
     let request_id = match shipped_once {
         true => String::new(),
         false => book.new_request_id(),

@@ -128,7 +128,7 @@ impl Client<'_> {
                 self.book.succeed();
                 let rollback = response.rollback.unwrap();
                 let read_again = self.read(&rollback.name).await;
-                (Answer::Succeeded(rollback), Some(read_again))
+                (Answer::Succeeded(Box::new(rollback)), Some(read_again))
             }
             Err(refusal) => (self.refused(refusal), None),
         };

@@ -1,10 +1,11 @@
+use futures::future::join_all;
 use proto::common::v1::RollbackScope;
-use proto::registry::v1::{DagDeployMode, Revision};
+use proto::registry::v1::{DagDeployMode, GetDeploymentRequest, Revision};
 
 use crate::harness::orders::{V1, V2, V3, WORKSPACE};
 use crate::harness::process::Process;
 use crate::harness::requests::image;
-use crate::harness::{Addresses, Person, Setup, Stack};
+use crate::harness::{Addresses, Person, Setup, Stack, until};
 
 /// How many deploys each Deployment has before anything is killed.
 pub(super) const AT_FIRST: usize = 4;
@@ -87,7 +88,7 @@ impl World {
                 admin.bind(WORKSPACE, &principal, role).await;
             }
         }
-        for deployment in &self.deployments {
+        let set_up = self.deployments.iter().map(async |deployment| {
             let mode = DagDeployMode::DagOnly;
             admin.create_deployment(deployment, mode).await;
             let nothing_else = Revision::default;
@@ -95,6 +96,22 @@ impl World {
             admin.ship_dags(deployment, V2, nothing_else()).await;
             admin.ship(deployment, image('b', "3.1-17")).await;
             admin.ship_dags(deployment, V3, nothing_else()).await;
+        });
+        join_all(set_up).await;
+        self.everybody_is_known_everywhere().await;
+    }
+
+    /// For reads, a replica may be some seconds behind with what people may do.
+    async fn everybody_is_known_everywhere(&self) {
+        let name = &self.deployments[0];
+        for (person, _) in PEOPLE {
+            for side in self.everywhere(person) {
+                until("the Deployment to be seen", async || {
+                    let request = GetDeploymentRequest { name: name.clone() };
+                    side.registry().get_deployment(request).await.ok()
+                })
+                .await;
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-use proto::rollback::v1::RollbackState;
+use proto::rollback::v1::{Rollback, RollbackState};
 
 use super::{Answer, Asked, Cancel, Flaw, History, Records};
 
@@ -52,10 +52,12 @@ fn is_kept(asked: &Asked, records: &Records) -> bool {
     let Answer::Succeeded(answered) = &asked.answer else {
         return false;
     };
-    let kept = |found: &proto::rollback::v1::Rollback| {
+    let kept = |found: &Rollback| {
         found.state() == RollbackState::Succeeded
             && (&found.name, &found.deploy) == (&answered.name, &answered.deploy)
             && found.description == asked.description
     };
-    records.rollback(&answered.name).is_some_and(kept) && asked.read_again.as_ref().is_none_or(kept)
+    kept(answered)
+        && records.rollback(&answered.name).is_some_and(kept)
+        && asked.read_again.as_ref().is_none_or(kept)
 }

@@ -34,7 +34,7 @@ pub(super) struct Asked {
 /// The answer that was not lost.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Answer {
-    Succeeded(Rollback),
+    Succeeded(Box<Rollback>),
     /// It was accepted, and ended without a deploy.
     Ended {
         rollback: String,

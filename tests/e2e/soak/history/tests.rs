@@ -99,9 +99,10 @@ fn asked(rollback: &Rollback, answer: Answer) -> Asked {
 }
 
 fn event(kind: AuditEventKind, rollback: &Rollback, state: RollbackState) -> AuditEvent {
-    let deploy = match kind {
-        AuditEventKind::RollbackSucceeded => rollback.deploy.clone(),
-        _ => String::new(),
+    let deploy = if kind == AuditEventKind::RollbackSucceeded {
+        rollback.deploy.clone()
+    } else {
+        String::new()
     };
     AuditEvent {
         kind: kind.into(),
@@ -180,7 +181,7 @@ fn right() -> History {
     };
     let succeeded = |rollback: &Rollback| Asked {
         read_again: Some(rollback.clone()),
-        ..asked(rollback, Answer::Succeeded(rollback.clone()))
+        ..asked(rollback, Answer::Succeeded(Box::new(rollback.clone())))
     };
     History {
         asked: vec![succeeded(&dags), asked(&failed, ended), succeeded(&all)],
