@@ -164,6 +164,9 @@ async fn deploys_before(
 
 /// Those of the bundles of some deploys in a row, and of the current one, that the Deployment does not
 /// have any more. A rollback to one of them needs no other bundles.
+///
+/// They are counted: what NOT EXISTS asks, PostgreSQL would rather answer from a hash of all bundles of the
+/// Deployment.
 async fn missing(
     connection: &mut Connection,
     uid: DeploymentUid,
@@ -177,17 +180,17 @@ async fn missing(
         .fetch_all::<(String,)>(
             "SELECT r.sha256 FROM deploy_bundles r
              WHERE r.deployment_uid = $1 AND r.number >= $2 AND r.number <= $3
-               AND NOT EXISTS (
-                   SELECT 1 FROM dag_bundles b
+               AND (
+                   SELECT COUNT(*) FROM dag_bundles b
                    WHERE b.deployment_uid = r.deployment_uid AND b.sha256 = r.sha256
-               )
+               ) = 0
              UNION
              SELECT r.sha256 FROM deploy_bundles r
              WHERE r.deployment_uid = $1 AND r.number = $4
-               AND NOT EXISTS (
-                   SELECT 1 FROM dag_bundles b
+               AND (
+                   SELECT COUNT(*) FROM dag_bundles b
                    WHERE b.deployment_uid = r.deployment_uid AND b.sha256 = r.sha256
-               )",
+               ) = 0",
             args![
                 uid.get(),
                 oldest.name.number().get(),
