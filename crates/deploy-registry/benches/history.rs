@@ -10,6 +10,7 @@
     reason = "a benchmark prints, and one that cannot be set up has failed"
 )]
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use chassis::testing::{TestDatabase, statements_of};
@@ -45,10 +46,17 @@ async fn compare(kind: &str, few: &TestDatabase, large: &TestDatabase, many: i64
     let long = History::fill(&large.database, many).await;
     let filled = begun.elapsed().as_secs();
     println!("\n## {kind}, {many} deploys (filled in {filled} s)\n");
+    let mut shown = HashSet::new();
     for operation in Operation::ALL {
         let (found, statements) = statements_of(long.run(operation)).await;
-        println!("{operation:?}: {found} rows");
+        println!(
+            "{operation:?}: {found} rows by {} statements",
+            statements.len()
+        );
         for statement in statements {
+            if !shown.insert(statement.sql) {
+                continue;
+            }
             let sql = statement.sql.split_whitespace().take(6);
             println!("  {} …", sql.collect::<Vec<_>>().join(" "));
             for line in statement.plan(&large.database).await.unwrap() {
@@ -58,26 +66,43 @@ async fn compare(kind: &str, few: &TestDatabase, large: &TestDatabase, many: i64
     }
     println!("\n| {kind} | {FEW} deploys | {many} deploys | ratio |\n| --- | --- | --- | --- |");
     for operation in Operation::ALL {
-        let (small, long) = medians(&small, &long, operation).await;
-        let ratio = long.as_secs_f64() / small.as_secs_f64();
+        let (small, long, ratio) = medians(&small, &long, operation).await;
         println!("| {operation:?} | {small:.1?} | {long:.1?} | {ratio:.2} |");
     }
 }
 
-/// How long it takes with few and with many deploys, by turns, so that both have the same machine.
-async fn medians(small: &History, long: &History, operation: Operation) -> (Duration, Duration) {
-    let mut times = (Vec::new(), Vec::new());
+/// How long it takes with few and with many deploys, and how much longer with many. The two take turns, and
+/// each turn is compared by itself, so that both have the same machine.
+async fn medians(
+    small: &History,
+    long: &History,
+    operation: Operation,
+) -> (Duration, Duration, f64) {
+    let mut turns = Vec::new();
     for _ in 0..ROUNDS {
-        for (history, times) in [(small, &mut times.0), (long, &mut times.1)] {
-            let begun = Instant::now();
-            history.run(operation).await;
-            times.push(begun.elapsed());
-        }
+        turns.push([time(small, operation).await, time(long, operation).await]);
     }
-    (median(times.0), median(times.1))
+    let [of_small, of_long] = [0, 1].map(|which| {
+        let times = turns.iter().filter_map(|turn| turn.get(which));
+        median(times.map(Duration::as_secs_f64).collect())
+    });
+    let ratios = turns
+        .iter()
+        .map(|[small, long]| long.as_secs_f64() / small.as_secs_f64());
+    (
+        Duration::from_secs_f64(of_small),
+        Duration::from_secs_f64(of_long),
+        median(ratios.collect()),
+    )
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times.get(times.len() / 2).copied().unwrap_or_default()
+async fn time(history: &History, operation: Operation) -> Duration {
+    let begun = Instant::now();
+    history.run(operation).await;
+    begun.elapsed()
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }
