@@ -228,6 +228,8 @@ async fn no_deploy_lands_after_a_rollback_with_a_hold(database: TestDatabase) {
             Err(error) => assert!(matches!(error, Error::Held(_)), "{error:?}"),
         }
     }
+    let late = fixture.try_ship(image('c'), None).await;
+    assert!(matches!(late, Err(Error::Held(_))), "{late:?}");
     assert_eq!(number_of(&rolled_back), 5 + shipped);
     assert_eq!(
         fixture.deployment().await.history.latest,
