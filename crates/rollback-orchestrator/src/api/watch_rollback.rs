@@ -19,25 +19,25 @@ use super::{Api, encode};
 use crate::feed::{Follower, MOST_WATCHERS, Stopped};
 use crate::store::Moment;
 
-/// How many events one message holds.
-const MOST_AT_ONCE: i64 = 100;
-
 /// The messages of a watch. Each is made when the client takes it, so that nothing piles up for one that
 /// is slow.
 pub(crate) type Messages =
     Pin<Box<dyn Stream<Item = Result<WatchRollbackResponse, Status>> + Send>>;
 
-/// How often permission is asked for again, and how often something is sent when nothing happens.
+/// How often permission is asked for again, how often something is sent when nothing happens, and how many
+/// events one message holds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
     pub(crate) recheck: Duration,
     pub(crate) keep_alive: Duration,
+    pub(crate) at_once: i64,
 }
 
 impl Pace {
     pub(crate) const USUAL: Self = Self {
         recheck: Duration::from_secs(30),
         keep_alive: Duration::from_secs(15),
+        at_once: 100,
     };
 }
 
@@ -119,6 +119,7 @@ impl Watch {
         let Pace {
             recheck,
             keep_alive,
+            at_once: _,
         } = self.service.watch_pace;
         loop {
             let left = self.caller.expire_time() - self.service.environment.now();
@@ -132,11 +133,15 @@ impl Watch {
                 Next::Tell(moment) => return Ok(Some(self.tell(*moment))),
                 Next::Read => {
                     let moment = moment(&self.service, &self.name, self.after).await?;
-                    if moment.events.is_empty() && self.told.elapsed() < keep_alive {
-                        self.next = Next::Wait(moment.last_event);
+                    self.next = if !moment.events.is_empty() {
+                        Next::Tell(Box::new(moment))
+                    } else if moment.rollback.is_settled() {
+                        Next::End
+                    } else if self.told.elapsed() < keep_alive {
+                        Next::Wait(moment.last_event)
                     } else {
-                        self.next = Next::Tell(Box::new(moment));
-                    }
+                        Next::Tell(Box::new(moment))
+                    };
                 }
                 Next::Wait(event) => {
                     let until = (self.told + keep_alive).min(self.checked + recheck);
@@ -161,7 +166,8 @@ impl Watch {
             events,
             last_event,
         } = moment;
-        let is_all = i64::try_from(events.len()).is_ok_and(|count| count < MOST_AT_ONCE);
+        let at_once = self.service.watch_pace.at_once;
+        let is_all = i64::try_from(events.len()).is_ok_and(|count| count < at_once);
         self.next = match (is_all, rollback.is_settled()) {
             (true, true) => Next::End,
             (true, false) => Next::Wait(last_event),
@@ -178,7 +184,8 @@ impl Watch {
 }
 
 async fn moment(service: &Api, name: &RollbackName, after: i64) -> Result<Moment, Problem> {
-    let moment = service.store.moment(name, after, MOST_AT_ONCE).await?;
+    let at_once = service.watch_pace.at_once;
+    let moment = service.store.moment(name, after, at_once).await?;
     moment.ok_or_else(|| Problem::not_found("rollback", name))
 }
 

@@ -51,6 +51,7 @@ const PUSHES: PermissionSet = PermissionSet::of(&[
 const BUSY: Pace = Pace {
     recheck: Duration::from_millis(100),
     keep_alive: Duration::from_millis(200),
+    at_once: 3,
 };
 
 struct Service {

@@ -106,6 +106,7 @@ async fn a_rollback_is_watched_from_its_acceptance_to_its_end() {
         (1..=i64::try_from(all.len()).unwrap()).collect::<Vec<_>>()
     );
     for message in &messages {
+        assert!(message.events.len() <= 3, "{message:?}");
         if let Some(event) = message.events.last() {
             assert_eq!(event.number, message.last_event);
         }
@@ -117,12 +118,8 @@ async fn a_rollback_is_watched_from_its_acceptance_to_its_end() {
         let (messages, ended) = again.rest().await;
         assert!(ended.is_none());
         assert_eq!(numbers(&messages), all[after..]);
-        assert_eq!(messages.len(), 1);
-        assert_eq!(
-            messages[0].last_event,
-            i64::try_from(all.len()).unwrap(),
-            "after {after}"
-        );
+        let last_event = messages.last().map(|message| message.last_event);
+        assert_eq!(last_event, i64::try_from(all.len()).ok(), "after {after}");
     }
     service.stop().await;
 }
