@@ -6,10 +6,12 @@ use proto::registry::v1::{
     DagDeployMode, DeleteDeploymentRequest, WatchDeploysRequest, WatchDeploysResponse,
 };
 
+#[cfg(feature = "test-postgres")]
+use crate::harness::Person;
 use crate::harness::orders::WORKSPACE;
 use crate::harness::refusal::done;
 use crate::harness::requests::image;
-use crate::harness::{DEPLOYMENT, Orders, Person, Setup};
+use crate::harness::{DEPLOYMENT, Orders, Setup};
 
 const BILLING: &str = "workspaces/acme/deployments/billing";
 

@@ -1,12 +1,12 @@
 use chassis::args;
 use chassis::testing::TestDatabase;
 use chrono::{DateTime, TimeDelta, Utc};
-use model::{DeployName, Sha256Digest};
+use model::{DeployName, Scope, Sha256Digest};
 use uuid::Uuid;
 
 use super::{Fixture, bundle, dags, image, name, new_deploy, number, time};
-use crate::domain::{Refusal, Retention, StoredBundle};
-use crate::store::{Error, NewDeploy, SweepRules, SweptBundles, SweptDeployment};
+use crate::domain::{Blocker, BlockerCode, Refusal, Retention, StoredBundle};
+use crate::store::{Error, NewDeploy, SweepRules, SweptBundles, SweptDeployment, WriteRollback};
 
 chassis::on_both_databases!(crate::store::MIGRATIONS;
     a_bundle_stays_while_a_deploy_needs_it,
@@ -18,6 +18,7 @@ chassis::on_both_databases!(crate::store::MIGRATIONS;
     one_replica_sweeps_at_a_time,
     no_sweep_takes_what_a_deploy_at_the_same_time_needs,
     no_sweep_takes_what_an_upload_at_the_same_time_brings,
+    no_sweep_takes_what_a_rollback_at_the_same_time_needs,
 );
 
 const DAY: i64 = 24 * 60 * 60;
@@ -342,4 +343,54 @@ async fn no_sweep_takes_what_an_upload_at_the_same_time_brings(database: TestDat
     }
     let left = fixture.store.all_bundle_objects(uid).await.unwrap();
     assert_eq!(left.len() + swept.len(), 16);
+}
+
+/// A replica whose clock is behind writes a rollback to a deploy that has expired by the clock of those that
+/// sweep: either the rollback comes first and keeps the bundle, or it is told that the bundle is gone.
+async fn no_sweep_takes_what_a_rollback_at_the_same_time_needs(database: TestDatabase) {
+    let fixture = Fixture::with_deployment(database).await;
+    fixture.ship(image('a')).await;
+    let keeper = fixture.bundle('f').await;
+    for (round, digit) in (0..).zip("01234567".chars()) {
+        let begin = (1 + round * 200) * DAY;
+        fixture.bundle(digit).await;
+        fixture.ship_at(digest(digit), begin).await;
+        let target = fixture.deployment().await.history.latest;
+        for _ in 0..2 {
+            fixture.ship_at(keeper, begin).await;
+        }
+        let write = WriteRollback {
+            time: time(begin + 89 * DAY),
+            ..fixture
+                .rollback_to(u128::from(round.unsigned_abs()), target.get(), Scope::Dags)
+                .await
+        };
+        let marked_now = marked(&fixture.sweep(time(begin + 91 * DAY)).await);
+        assert!(marked_now.contains(&digest(digit)), "round {round}");
+
+        let deployment = fixture.swept_deployment().await;
+        let sweeps = (0..4).map(|_| {
+            let (store, deployment) = (fixture.store.clone(), deployment.clone());
+            let rules = rules(time(begin + 91 * DAY + LATER));
+            tokio::spawn(async move { store.sweep_bundles(&deployment, None, rules, false).await })
+        });
+        let sweeps = sweeps.collect::<Vec<_>>();
+        let written = fixture.store.create_rollback_deploy(&write).await;
+        let mut swept = Vec::new();
+        for sweep in sweeps {
+            swept.extend(removed(&sweep.await.unwrap().unwrap()));
+        }
+        match written {
+            Ok(entry) => {
+                assert!(!swept.contains(&digest(digit)), "{}", entry.deploy.name);
+                assert!(fixture.has(digit).await, "{}", entry.deploy.name);
+            }
+            Err(Error::Blocked(blockers)) => {
+                let codes = blockers.iter().map(Blocker::code);
+                assert!(codes.eq([BlockerCode::ArtifactMissing]), "{blockers:?}");
+                assert!(swept.contains(&digest(digit)));
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
 }
